@@ -1,0 +1,170 @@
+"""
+The ``iris-model`` command: ``train`` and ``predict``.
+
+stdout is data, stderr is talk. Exit codes: 0 done, 1 refused with a reason,
+2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from iris_model import __version__
+from iris_model.errors import InvalidRows, IrisModelError, RowProblem
+
+if TYPE_CHECKING:
+    from iris_model.train import Training
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """
+    Run one command and return its exit code.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Those of the process when left out.
+    """
+    options = _build_parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except IrisModelError as error:
+        print(f"iris-model: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="iris-model", description="Train the model, or ask it."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    train = commands.add_parser(
+        "train", help="train and write an artefact (needs iris_model[train])"
+    )
+    train.add_argument("--config", type=Path, help="default: the packaged config.yml")
+    train.add_argument("--output", type=Path, required=True, help="artefact folder")
+    train.add_argument("--report", type=Path, help="write an HTML report there")
+    train.set_defaults(run=_train)
+
+    predict = commands.add_parser(
+        "predict", help="answer JSON rows with one JSON line each"
+    )
+    predict.add_argument(
+        "file",
+        nargs="?",
+        default="-",
+        help="a JSON list of rows, each an object by feature name (default: stdin)",
+    )
+    predict.set_defaults(run=_predict)
+    return parser
+
+
+def _train(options: argparse.Namespace) -> int:
+    try:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        from iris_model.config import PACKAGED_CONFIG, load_config
+        from iris_model.train import train
+    except ModuleNotFoundError as error:
+        reason = f"training needs {error.name}: pip install 'iris_model[train]'"
+        print(f"iris-model: {reason}", file=sys.stderr)
+        return 1
+    config = load_config(options.config or PACKAGED_CONFIG)
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("cross-validating", total=None)
+        training = train(
+            config,
+            options.output,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    _print_training(training)
+    if options.report:
+        from iris_model.report import write_report
+
+        write_report(training, options.report)
+        print(f"report: {options.report}", file=sys.stderr)
+    return 0
+
+
+def _print_training(training: Training) -> None:
+    """Print what was trained as two tables."""
+    from rich.console import Console
+    from rich.table import Table
+
+    manifest = training.manifest
+    metrics = manifest.metrics
+    scores = Table(title=f"{manifest.model_name} {manifest.model_version}")
+    for column in ("cross-validated", "mean", "sd"):
+        scores.add_column(column, justify="left" if column[0] == "c" else "right")
+    for name, score in (
+        ("accuracy", metrics.accuracy),
+        ("macro-F1", metrics.macro_f1),
+        ("log-loss", metrics.log_loss),
+    ):
+        scores.add_row(name, f"{score.mean:.4f}", f"{score.standard_deviation:.4f}")
+    scores.add_section()
+    for label, of_class in metrics.classes.items():
+        scores.add_row(f"F1 of {label}", f"{of_class.f1:.4f}", "")
+    faces = Table()
+    for column in ("face", "bytes", "sha256"):
+        faces.add_column(column, justify="right" if column == "bytes" else "left")
+    for name, face in manifest.faces.items():
+        faces.add_row(name, f"{face.size_bytes:,}", face.sha256)
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    console.print(scores, faces)
+    parity = manifest.parity
+    console.print(
+        f"parity: {parity.rows:,} rows, {parity.labels_differing} labels differ, "
+        f"largest difference {parity.largest_difference:.1e}",
+        highlight=False,
+    )
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from iris_model.model import load
+
+    model = load()
+    for prediction in model.predict(_read_rows(options.file)):
+        line = {
+            "label": prediction.label,
+            "probabilities": prediction.probabilities,
+            "out_of_range": prediction.out_of_range,
+        }
+        print(json.dumps(line))
+    return 0
+
+
+def _read_rows(file: str) -> list[Any]:
+    """Parse untrusted JSON; whatever is wrong becomes InvalidRows."""
+    try:
+        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise _unreadable(f"{file}: {error.strerror}") from None
+    try:
+        rows = json.loads(content, object_pairs_hook=_refuse_duplicates)
+    except (ValueError, RecursionError):
+        raise _unreadable("not JSON") from None
+    if not isinstance(rows, list):
+        raise _unreadable("not a JSON list of rows")
+    return rows
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _unreadable("a field occurs twice in one row")
+    return found
+
+
+def _unreadable(reason: str) -> InvalidRows:
+    return InvalidRows((RowProblem(None, None, reason),))

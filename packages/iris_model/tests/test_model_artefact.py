@@ -1,0 +1,97 @@
+import json
+from pathlib import Path
+
+import pytest
+
+import iris_model
+from iris_model.artefact import digest_manifest, load_pipeline
+from iris_model.errors import ArtefactMismatch
+
+
+def flip_a_bit(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def change_manifest(folder: Path, **fields: object) -> None:
+    """Change fields and state the right digest, as a careful forger would."""
+    path = folder / "manifest.json"
+    manifest = {**json.loads(path.read_text()), **fields}
+    manifest["digest"] = digest_manifest(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("face", ["model.onnx", "pipeline.joblib"])
+@pytest.mark.parametrize("place", [0, 100, -1])
+def test_load_refuses_when_a_bit_of_a_face_is_flipped(
+    artefact: Path, face: str, place: int
+) -> None:
+    flip_a_bit(artefact / face, place)
+    with pytest.raises(ArtefactMismatch, match=f"sha256 of {face}"):
+        iris_model.load(artefact)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "model.onnx", "pipeline.joblib"])
+def test_load_refuses_when_a_file_is_missing(artefact: Path, name: str) -> None:
+    (artefact / name).unlink()
+    with pytest.raises(ArtefactMismatch, match=f"file {name}"):
+        iris_model.load(artefact)
+
+
+@pytest.mark.parametrize("place", range(5, 400, 13))
+def test_load_refuses_when_a_bit_of_the_manifest_is_flipped(
+    artefact: Path, place: int
+) -> None:
+    flip_a_bit(artefact / "manifest.json", place)
+    with pytest.raises(ArtefactMismatch):
+        iris_model.load(artefact)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"format": 2}, "format of manifest.json: expected 1, found 2"),
+        ({"surprise": 1}, "surprise"),
+        ({"seed": "1936"}, "seed"),
+        ({"model_version": "9.9.9"}, "model version"),
+        ({"faces": {}}, "a face model.onnx"),
+    ],
+)
+def test_load_refuses_when_the_manifest_is_of_another_kind(
+    artefact: Path, fields: dict[str, object], says: str
+) -> None:
+    change_manifest(artefact, **fields)
+    with pytest.raises(ArtefactMismatch, match=says):
+        iris_model.load(artefact)
+
+
+def test_load_refuses_when_a_golden_row_is_answered_differently(artefact: Path) -> None:
+    manifest = json.loads((artefact / "manifest.json").read_text())
+    golden = manifest["golden_rows"]
+    golden[2]["probabilities"][0] += 1e-6
+    change_manifest(artefact, golden_rows=golden)
+    with pytest.raises(ArtefactMismatch, match="golden row 2"):
+        iris_model.load(artefact)
+
+
+def test_load_refuses_when_the_manifest_is_not_json(artefact: Path) -> None:
+    (artefact / "manifest.json").write_bytes(b"\xff[")
+    with pytest.raises(ArtefactMismatch, match="expected JSON"):
+        iris_model.load(artefact)
+
+
+def test_pipeline_is_loaded_when_versions_are_those_of_training() -> None:
+    pipeline = load_pipeline()
+    assert pipeline.classes_.tolist() == ["setosa", "versicolor", "virginica"]
+
+
+def test_pipeline_is_refused_when_a_library_has_another_version(artefact: Path) -> None:
+    manifest = json.loads((artefact / "manifest.json").read_text())
+    libraries = {**manifest["libraries"], "scikit-learn": "1.2.3"}
+    change_manifest(artefact, libraries=libraries)
+    with pytest.raises(ArtefactMismatch) as caught:
+        load_pipeline(artefact)
+    assert caught.value.expected == "1.2.3"
+    assert caught.value.found == manifest["libraries"]["scikit-learn"]
+    assert "scikit-learn" in str(caught.value)

@@ -1,0 +1,115 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from iris_model.artefact import TRAINED
+from iris_model.compile import compile_pipeline
+from iris_model.config import load_config
+from iris_model.data import load_table
+from iris_model.errors import ParityBroken, QualityTooLow
+from iris_model.pipeline import build_pipeline
+from iris_model.report import write_report
+from iris_model.train import Training, check_parity, train
+
+FILES = ["manifest.json", "model.onnx", "pipeline.joblib"]
+
+
+def quiet(done: int, total: int) -> None:
+    """Report no progress."""
+
+
+def test_training_gives_the_bytes_of_the_wheel_when_run_again(
+    trained: tuple[Training, Path],
+) -> None:
+    _, folder = trained
+    for name in FILES:
+        assert (folder / name).read_bytes() == (TRAINED / name).read_bytes(), name
+
+
+def test_training_gives_the_same_bytes_when_the_hash_seed_differs(
+    tmp_path: Path,
+) -> None:
+    for seed in ("1", "12"):
+        subprocess.run(
+            [sys.executable, "-m", "iris_model", "train"]
+            + ["--output", str(tmp_path / seed)],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+        )
+    for name in FILES:
+        assert (tmp_path / "1" / name).read_bytes() == (
+            tmp_path / "12" / name
+        ).read_bytes()
+
+
+def test_training_measures_by_cross_validation_when_it_ends(
+    trained: tuple[Training, Path],
+) -> None:
+    manifest = trained[0].manifest
+    assert 0.94 < manifest.metrics.accuracy.mean < 1.0
+    assert manifest.metrics.classes["setosa"].f1 == 1.0
+    assert sum(sum(row) for row in manifest.metrics.confusion) == pytest.approx(150)
+    assert manifest.parity.rows == 10_150
+    assert manifest.parity.largest_difference < 1e-9
+    assert sum(manifest.features[0].histogram.counts) == 150
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "metric"),
+    [
+        ("minimum_accuracy: 0.94", "minimum_accuracy: 0.99", "accuracy"),
+        ("minimum_macro_f1: 0.94", "minimum_macro_f1: 0.99", "macro-F1"),
+        ("maximum_log_loss: 0.20", "maximum_log_loss: 0.01", "log-loss"),
+    ],
+)
+def test_training_fails_and_writes_nothing_when_quality_is_too_low(
+    workspace: Path, old: str, new: str, metric: str
+) -> None:
+    path = workspace / "config.yml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(QualityTooLow) as caught:
+        train(load_config(path), workspace / "out", quiet)
+    assert caught.value.metric == metric
+    assert not (workspace / "out").exists()
+
+
+def test_parity_is_broken_when_the_compiled_model_learnt_something_else() -> None:
+    config = load_config()
+    table = load_table(config)
+    pipeline = build_pipeline(config).fit(table.rows, table.labels)
+    other = build_pipeline(config).set_params(classify__C=0.999999)
+    compiled = compile_pipeline(other.fit(table.rows, table.labels))
+    with pytest.raises(ParityBroken) as caught:
+        check_parity(pipeline, compiled, table, config.seed)
+    assert caught.value.largest_difference > 1e-9
+
+
+def test_parity_is_broken_when_classes_are_swapped() -> None:
+    config = load_config()
+    table = load_table(config)
+    pipeline = build_pipeline(config).fit(table.rows, table.labels)
+    swapped = table.labels.replace(
+        {"setosa": "virginica", "virginica": "setosa"}, regex=False
+    )
+    compiled = compile_pipeline(build_pipeline(config).fit(table.rows, swapped))
+    with pytest.raises(ParityBroken) as caught:
+        check_parity(pipeline, compiled, table, config.seed)
+    assert caught.value.labels_differing > 90
+
+
+def test_report_is_self_contained_when_written(
+    trained: tuple[Training, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "made" / "report.html"
+    write_report(trained[0], path)
+    page = path.read_text()
+    for needed in ("Confusion matrix", "Reliability", "Coefficients", "prefers-color"):
+        assert needed in page
+    assert page.count("<svg") == 3
+    for forbidden in ("<script", "<link", "src=", "@import"):
+        assert forbidden not in page
