@@ -1,0 +1,244 @@
+"""The public ASGI app: every request goes to live, and live's answer comes back."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from loguru import logger
+
+from shadow_router.asgi import (
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    problem,
+    send_body,
+    send_head,
+)
+from shadow_router.books import RouterBooks
+from shadow_router.errors import UpstreamFailed
+from shadow_router.forwarding import (
+    ClientGone,
+    answer_headers,
+    read_body,
+    request_headers,
+    request_target,
+    rest_of_body,
+)
+from shadow_router.http_client import Answer, HttpClient, encode_head
+from shadow_router.mirror import Mirror, Selection
+from shadow_router.records import Exchange, Fate
+from shadow_router.settings import Settings
+
+_KEPT_FROM_LIVE = (b"content-type", b"content-encoding", b"server-timing")
+
+
+@dataclass(slots=True)
+class _Visit:
+    """What is known of one request while it is being served."""
+
+    method: str
+    target: bytes
+    request_id: str
+    headers: Headers
+    at_ns: int
+    fate: Fate | None = None
+    request_body: bytes = b""
+    live_status: int = 0
+    live_headers: Headers = field(default_factory=list)
+    live_ms: float = 0.0
+    live_body: bytes = b""
+
+    def skip(self, fate: Fate) -> None:
+        """Note why there will be no comparison; the first reason stands."""
+        if self.fate is None:
+            self.fate = fate
+
+
+class RouterApp:
+    """ASGI app that forwards to live and offers a copy to the mirror."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        live: HttpClient,
+        selection: Selection,
+        mirror: Mirror,
+        books: RouterBooks,
+    ) -> None:
+        self._live = live
+        self._selection = selection
+        self._mirror = mirror
+        self._books = books
+        self._cap = settings.body_cap_bytes
+        self._timeout_s = settings.live_timeout_s
+        self._is_stopping = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request and give it exactly one fate."""
+        self._books.count_received()
+        fate: Fate | None = Fate.INTERNAL_ERROR
+        try:
+            visit = self._begin(scope)
+            await self._serve(visit, receive, send)
+            fate = visit.fate or self._mirror.offer(self._exchange(visit))
+        except asyncio.CancelledError:
+            # Only a stop whose grace time is over cancels a request.
+            fate = Fate.DROPPED_SHUTDOWN
+            raise
+        except Exception as error:
+            # The class alone: texts of exceptions quote what clients sent.
+            logger.error("request failed inside the router: {}", type(error).__name__)
+            raise
+        finally:
+            if fate is not None:
+                self._books.count_fate(fate)
+
+    def announce_stop(self) -> None:
+        """Have every answer from now on ask the client to close its connection."""
+        self._is_stopping = True
+
+    def _begin(self, scope: Scope) -> _Visit:
+        headers, request_id = request_headers(scope["headers"])
+        method = scope["method"]
+        target = request_target(scope)
+        visit = _Visit(method, target, request_id, headers, time.time_ns())
+        if not self._selection.is_repeatable(method, scope["raw_path"]):
+            visit.skip(Fate.SKIPPED_METHOD)
+        elif not self._selection.is_sampled(request_id):
+            visit.skip(Fate.SKIPPED_UNSAMPLED)
+        return visit
+
+    async def _serve(self, visit: _Visit, receive: Receive, send: Send) -> None:
+        try:
+            answer = await self._ask_live(visit, receive)
+        except TimeoutError:
+            await self._send_problem(visit, send, 504)
+            return
+        except (UpstreamFailed, ClientGone):
+            await self._send_problem(visit, send, 502)
+            return
+        try:
+            if answer is not None:
+                await self._stream(visit, answer, send)
+                return
+        finally:
+            if answer is not None:
+                answer.release()
+        await self._send_live_head(visit, send)
+        await send_body(send, visit.live_body)
+
+    async def _ask_live(self, visit: _Visit, receive: Receive) -> Answer | None:
+        """Return an answer that must be streamed, or None with a short one noted."""
+        body, is_whole = await read_body(receive, self._cap)
+        began = time.perf_counter()
+        async with asyncio.timeout(self._timeout_s) as deadline:
+            if is_whole:
+                answer = await self._send_whole(visit, body)
+            else:
+                answer = await self._send_long(visit, body, receive, deadline)
+            visit.live_status, visit.live_headers = answer.status, answer.headers
+            if answer.status >= 500:
+                visit.skip(Fate.SKIPPED_LIVE_FAILED)
+            length = answer.content_length
+            if length is not None and length <= self._cap:
+                try:
+                    visit.live_body = await answer.read(self._cap)
+                finally:
+                    answer.release()
+        visit.live_ms = (time.perf_counter() - began) * 1e3
+        return None if length is not None and length <= self._cap else answer
+
+    async def _send_whole(self, visit: _Visit, body: bytes) -> Answer:
+        visit.request_body = body
+        headers = visit.headers
+        if body and not _has_length(headers):
+            headers = [*headers, (b"content-length", b"%d" % len(body))]
+        head = encode_head(visit.method, visit.target, headers)
+        return await self._live.send(head, body, head_only=visit.method == "HEAD")
+
+    async def _send_long(
+        self,
+        visit: _Visit,
+        beginning: bytes,
+        receive: Receive,
+        deadline: asyncio.Timeout,
+    ) -> Answer:
+        """Send a body that is over the cap; the deadline starts anew at each piece."""
+        visit.skip(Fate.SKIPPED_TOO_LARGE)
+        loop = asyncio.get_running_loop()
+        is_chunked = not _has_length(visit.headers)
+        headers = visit.headers
+        if is_chunked:
+            headers = [*headers, (b"transfer-encoding", b"chunked")]
+        pieces = rest_of_body(
+            beginning,
+            receive,
+            is_chunked=is_chunked,
+            on_piece=lambda: deadline.reschedule(loop.time() + self._timeout_s),
+        )
+        head = encode_head(visit.method, visit.target, headers)
+        return await self._live.send_streamed(
+            head, pieces, head_only=visit.method == "HEAD"
+        )
+
+    async def _stream(self, visit: _Visit, answer: Answer, send: Send) -> None:
+        """Pass the answer on as it comes, keeping a copy while it is under the cap."""
+        await self._send_live_head(visit, send)
+        kept: list[bytes] = []
+        size = 0
+        try:
+            async for chunk in answer.chunks():
+                size += len(chunk)
+                if size <= self._cap:
+                    kept.append(chunk)
+                await send_body(send, chunk, more=True)
+        except UpstreamFailed:
+            # The head is out: all that is left is to end the connection early, as
+            # live did. Uvicorn does so when an app returns before the last piece.
+            visit.skip(Fate.SKIPPED_LIVE_FAILED)
+            return
+        await send_body(send, b"")
+        visit.live_body = b"".join(kept)
+        if size > self._cap:
+            visit.skip(Fate.SKIPPED_TOO_LARGE)
+
+    async def _send_live_head(self, visit: _Visit, send: Send) -> None:
+        headers = answer_headers(
+            visit.live_status, visit.live_headers, visit.request_id.encode("ascii")
+        )
+        if self._is_stopping:
+            headers.append((b"connection", b"close"))
+        await send_head(send, visit.live_status, headers)
+
+    async def _send_problem(self, visit: _Visit, send: Send, status: int) -> None:
+        visit.skip(Fate.SKIPPED_LIVE_FAILED)
+        headers, body = problem(status)
+        headers.append((b"x-request-id", visit.request_id.encode("ascii")))
+        if self._is_stopping:
+            headers.append((b"connection", b"close"))
+        await send_head(send, status, headers)
+        await send_body(send, body)
+
+    def _exchange(self, visit: _Visit) -> Exchange:
+        kept = {
+            name.lower().decode("ascii"): value.decode("latin-1")
+            for name, value in visit.live_headers
+            if name.lower() in _KEPT_FROM_LIVE
+        }
+        return Exchange(
+            request_id=visit.request_id,
+            at_ns=visit.at_ns,
+            method=visit.method,
+            target=visit.target,
+            headers=self._selection.headers_for_shadow(visit.headers),
+            request_body=visit.request_body,
+            live_status=visit.live_status,
+            live_headers=kept,
+            live_ms=visit.live_ms,
+            live_body=visit.live_body,
+        )
+
+
+def _has_length(headers: Headers) -> bool:
+    return any(name == b"content-length" for name, _ in headers)

@@ -1,0 +1,213 @@
+"""
+Proving, or disproving, that the books balance.
+
+Every number is held against another that was counted somewhere else: a router's
+counters against its own gauges, the collector's gauges against the committed fates,
+the counters against the rows, and all that was received against all that was found.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from shadow_router.accounts import Accounts, add_up, read_pages
+from shadow_router.books import Page, RunState, find_books
+from shadow_router.records import WITH_ROW, Fate
+from shadow_router.store import StoredBooks, read_books
+
+#: While requests move, two readings a moment apart need not agree; a real
+#: difference is still there after this long.
+_PATIENCE_S = 3.0
+_PAUSE_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Two numbers that must be equal, or the first at least the second."""
+
+    name: str
+    found: int
+    expected: int
+    at_least: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Return whether they are."""
+        if self.at_least:
+            return self.found >= self.expected
+        return self.found == self.expected
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Accounts, where the open requests are, and every check that was made."""
+
+    accounts: Accounts
+    at_router: int
+    in_queue: int
+    in_transit: int
+    at_collector: int
+    #: Of routers that died: the next collector books them as `dropped_crash`.
+    unsettled: int
+    checks: tuple[Check, ...]
+
+    @property
+    def balances(self) -> bool:
+        """Return whether every check holds."""
+        return all(check.holds for check in self.checks)
+
+
+def audit(directory: Path, patience_s: float = _PATIENCE_S) -> Audit:
+    """
+    Return the audit of a data directory, of running or of stopped processes.
+
+    Parameters
+    ----------
+    directory : Path
+        Where the books are.
+    patience_s : float
+        How long to look again while a check does not hold.
+
+    Raises
+    ------
+    DataDirectoryMissing
+        If no collector has ever run on the directory.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        names = {path.stem for path in find_books(directory)}
+        books = read_books(directory)
+        pages = read_pages(directory, books.finals)
+        found = _audit(books, pages)
+        # A router finalised between the two readings would be in neither.
+        is_whole = names <= {page.router_id for page in pages} | books.finals.keys()
+        if (found.balances and is_whole) or time.monotonic() > deadline:
+            return found
+        time.sleep(_PAUSE_S)
+
+
+def _audit(books: StoredBooks, pages: tuple[Page, ...]) -> Audit:
+    accounts = add_up(books.counters, books.finals, pages)
+    settled = _settled(books.counters)
+    alive = [page for page in pages if page.is_alive]
+    flows = [books.flows[p.router_id] for p in alive if p.router_id in books.flows]
+    at_router = sum(page.in_flight for page in alive)
+    in_queue = sum(page.queue_items for page in alive)
+    at_collector = sum(flow.open for flow in flows)
+    in_transit = sum(p.handed for p in alive) - sum(flow.taken for flow in flows)
+    unsettled = sum(
+        page.received - page.decided - page.dropped_writer - settled[page.router_id]
+        for page in pages
+        if not page.is_alive
+    )
+    places = (at_router, in_queue, in_transit, at_collector, unsettled)
+    checks = [
+        Check(
+            "received = sum of fates + in flight",
+            accounts.received,
+            sum(accounts.fates.values()) + sum(places),
+        )
+    ]
+    for page in pages:
+        checks += _page_checks(page, books, settled[page.router_id])
+    checks += _final_checks(books, settled, {page.router_id for page in pages})
+    checks += _row_checks(books)
+    return Audit(accounts, *places, checks=tuple(checks))
+
+
+def _settled(counters: Mapping[tuple[str, str, str], int]) -> Counter[str]:
+    settled: Counter[str] = Counter()
+    for (router_id, side, _), n in counters.items():
+        if side == "collector":
+            settled[router_id] += n
+    return settled
+
+
+def _page_checks(page: Page, books: StoredBooks, settled: int) -> Iterator[Check]:
+    name = f"router {page.router_id}"
+    rest = page.received - page.decided
+    if page.is_alive:
+        gauges = page.handed + page.in_flight + page.queue_items
+        yield Check(f"{name}: undecided = handed + gauges", rest, gauges)
+    else:
+        yield Check(f"{name}: undecided covers handed", rest, page.handed, True)
+    if page.state is RunState.SETTLED:
+        found = settled + page.dropped_writer
+        yield Check(f"{name}: nothing left after a clean stop", found, rest)
+    flow = books.flows.get(page.router_id)
+    taken = flow.taken if flow else 0
+    known = flow.open + flow.dropped_writer if flow else 0
+    yield Check(f"{name}: taken = settled + open", settled + known, taken)
+    yield Check(f"{name}: handed covers taken", page.handed, taken, True)
+
+
+def _final_checks(
+    books: StoredBooks, settled: Counter[str], with_page: set[str]
+) -> Iterator[Check]:
+    closed: Counter[str] = Counter()
+    for (router_id, _, _), n in books.counters.items():
+        closed[router_id] += n
+    for router_id, received in books.finals.items():
+        name = f"router {router_id}: closed books"
+        yield Check(name, closed[router_id], received)
+    for router_id in settled.keys() - books.finals.keys() - with_page:
+        yield Check(f"router {router_id}: its books exist", 0, settled[router_id])
+
+
+def _row_checks(books: StoredBooks) -> Iterator[Check]:
+    counted: Counter[str] = Counter()
+    for (_, side, fate), n in books.counters.items():
+        if side == "collector":
+            counted[fate] += n
+    for fate in WITH_ROW:
+        rows = books.rows_by_fate.get(fate, 0)
+        yield Check(f"rows with fate {fate}", rows, counted[fate.value])
+
+
+def as_json(found: Audit) -> dict[str, object]:
+    """Return the audit as plain values."""
+    return {
+        "balances": found.balances,
+        "received": found.accounts.received,
+        "fates": {fate.value: n for fate, n in found.accounts.fates.items()},
+        "in_flight": {
+            "router": found.at_router,
+            "queue": found.in_queue,
+            "transit": found.in_transit,
+            "collector": found.at_collector,
+        },
+        "unsettled": found.unsettled,
+        "differences": [
+            {"check": c.name, "found": c.found, "expected": c.expected}
+            for c in found.checks
+            if not c.holds
+        ],
+    }
+
+
+def as_text(found: Audit) -> str:
+    """Return the audit as a small table, differences last."""
+    fates = [(fate.value, found.accounts.fates[fate]) for fate in Fate]
+    lines = [f"{'received':<22}{found.accounts.received:>12,}", "-" * 34]
+    lines += [f"{name:<22}{n:>12,}" for name, n in fates if n]
+    places = (
+        ("in flight: router", found.at_router),
+        ("in flight: queue", found.in_queue),
+        ("in flight: transit", found.in_transit),
+        ("in flight: collector", found.at_collector),
+        ("unsettled", found.unsettled),
+    )
+    lines += [f"{name:<22}{n:>12,}" for name, n in places if n]
+    wrong = [check for check in found.checks if not check.holds]
+    lines += [
+        "-" * 34,
+        "the books balance" if not wrong else "THE BOOKS DO NOT BALANCE",
+    ]
+    for check in wrong:
+        relation = "at least " if check.at_least else ""
+        lines.append(
+            f"  {check.name}: {check.found:,} instead of {relation}{check.expected:,}"
+        )
+    return "\n".join(lines)

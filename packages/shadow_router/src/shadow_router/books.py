@@ -1,0 +1,239 @@
+"""
+The router's counters, in a file that outlives the process.
+
+Each router process owns one small file of 64-bit integers, mapped into memory:
+counting is a store to memory, needs no system call, and survives `kill -9`. A lock
+held on the file for the life of the process tells others whether it still runs.
+"""
+
+import fcntl
+import mmap
+import os
+import secrets
+import struct
+import time
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+from shadow_router.records import Fate
+
+SUFFIX = ".books"
+_MAGIC = 0x5348_4457_0001
+
+#: Fates that are decided in the router process.
+ROUTER_FATES = (
+    Fate.SKIPPED_UNSAMPLED,
+    Fate.SKIPPED_METHOD,
+    Fate.SKIPPED_TOO_LARGE,
+    Fate.SKIPPED_LIVE_FAILED,
+    Fate.DROPPED_QUEUE,
+    Fate.DROPPED_BYTES,
+    Fate.DROPPED_SHUTDOWN,
+    Fate.INTERNAL_ERROR,
+)
+
+# The layout of the file. A change of order is a new magic number.
+_MARK, _SEQUENCE, _STATE, _RECEIVED, _IN_FLIGHT = range(5)
+_QUEUE_ITEMS, _QUEUE_BYTES, _HANDED, _DROPPED_WRITER = range(5, 9)
+_FIRST_FATE = 9
+_SLOTS = _FIRST_FATE + len(ROUTER_FATES)
+_SIZE = _SLOTS * 8
+_SLOT_OF = {fate: _FIRST_FATE + i for i, fate in enumerate(ROUTER_FATES)}
+
+
+class RunState(IntEnum):
+    """How far a router process has come."""
+
+    RUNNING = 0
+    #: Stopped, and the collector confirmed every exchange handed to it.
+    SETTLED = 1
+    #: Stopped in order, but the collector did not confirm in time.
+    UNCONFIRMED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One consistent reading of a router's counters."""
+
+    router_id: str
+    is_alive: bool
+    state: RunState
+    received: int
+    in_flight: int
+    queue_items: int
+    queue_bytes: int
+    handed: int
+    dropped_writer: int
+    fates: dict[Fate, int]
+
+    @property
+    def decided(self) -> int:
+        """Return how many requests found their fate in the router process."""
+        return sum(self.fates.values())
+
+
+class RouterBooks:
+    """
+    The counters of this router process; single-threaded.
+
+    Every change is bracketed by two increments of the sequence, so that a reader
+    in another process can tell a torn reading from a whole one.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.router_id = f"{int(time.time())}-{secrets.token_hex(6)}"
+        path = directory / f"{self.router_id}{SUFFIX}"
+        draft = path.with_suffix(".draft")
+        self._file = draft.open("w+b")
+        self._file.truncate(_SIZE)
+        # Locked before it has its name: nobody may take it for a dead one's.
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._map = mmap.mmap(self._file.fileno(), _SIZE)
+        self._page = memoryview(self._map).cast("q")
+        self._page[_MARK] = _MAGIC
+        draft.rename(path)
+
+    def count_received(self) -> None:
+        """Count a request that has arrived."""
+        page = self._page
+        page[_SEQUENCE] += 1
+        page[_RECEIVED] += 1
+        page[_IN_FLIGHT] += 1
+        page[_SEQUENCE] += 1
+
+    def count_fate(self, fate: Fate) -> None:
+        """Count the fate of a request that was in flight."""
+        page = self._page
+        page[_SEQUENCE] += 1
+        page[_SLOT_OF[fate]] += 1
+        page[_IN_FLIGHT] -= 1
+        page[_SEQUENCE] += 1
+
+    def count_queued(self, size: int) -> None:
+        """Move a request from in flight to the queue."""
+        page = self._page
+        page[_SEQUENCE] += 1
+        page[_QUEUE_ITEMS] += 1
+        page[_QUEUE_BYTES] += size
+        page[_IN_FLIGHT] -= 1
+        page[_SEQUENCE] += 1
+
+    def count_handed(self, size: int) -> None:
+        """Move a request from the queue to the collector's hands."""
+        page = self._page
+        page[_SEQUENCE] += 1
+        page[_HANDED] += 1
+        page[_QUEUE_ITEMS] -= 1
+        page[_QUEUE_BYTES] -= size
+        page[_SEQUENCE] += 1
+
+    def count_abandoned(self, size: int) -> None:
+        """Count a request that was still queued when the router stopped."""
+        page = self._page
+        page[_SEQUENCE] += 1
+        page[_SLOT_OF[Fate.DROPPED_SHUTDOWN]] += 1
+        page[_QUEUE_ITEMS] -= 1
+        page[_QUEUE_BYTES] -= size
+        page[_SEQUENCE] += 1
+
+    @property
+    def handed(self) -> int:
+        """Return how many exchanges were given to a collector so far."""
+        return self._page[_HANDED]
+
+    def close(self, state: RunState) -> None:
+        """Write how the process ended and let go of the lock."""
+        self._page[_STATE] = state
+        self._page.release()
+        self._map.close()
+        self._file.close()
+
+
+class WriterTally:
+    """
+    The collector's one counter in a router's file: comparisons not stored.
+
+    It lives here because the store is what has just failed, and because this page
+    is already on the disk when the disk is full.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), _SIZE)
+        self._page = memoryview(self._map).cast("q")
+
+    @property
+    def value(self) -> int:
+        """Return the count."""
+        return self._page[_DROPPED_WRITER]
+
+    def add(self, count: int) -> None:
+        """Count comparisons that could not be stored."""
+        self._page[_DROPPED_WRITER] += count
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._page.release()
+        self._map.close()
+
+
+def find_books(directory: Path) -> list[Path]:
+    """Return the files of all routers that are not yet finalised, oldest first."""
+    return sorted(directory.glob(f"*{SUFFIX}"))
+
+
+def read_page(path: Path) -> Page | None:
+    """Return a consistent reading, or None if the file has been finalised away."""
+    try:
+        with path.open("rb") as file:
+            is_alive = not _lock_is_free(file.fileno())
+            slots = _read_slots(file.fileno(), is_alive)
+    except FileNotFoundError:
+        return None
+    if slots is None:
+        return None
+    return Page(
+        router_id=path.name.removesuffix(SUFFIX),
+        is_alive=is_alive,
+        state=RunState(slots[_STATE]),
+        received=slots[_RECEIVED],
+        in_flight=slots[_IN_FLIGHT],
+        queue_items=slots[_QUEUE_ITEMS],
+        queue_bytes=slots[_QUEUE_BYTES],
+        handed=slots[_HANDED],
+        dropped_writer=slots[_DROPPED_WRITER],
+        fates={fate: slots[slot] for fate, slot in _SLOT_OF.items()},
+    )
+
+
+def _lock_is_free(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return True
+
+
+def _read_slots(descriptor: int, is_alive: bool) -> tuple[int, ...] | None:
+    slots: tuple[int, ...] | None = None
+    # A router killed between the two increments leaves the sequence odd for ever;
+    # one that was stopped by a signal does so for a while. Both are read as they are.
+    for _ in range(200):
+        slots = _unpack(os.pread(descriptor, _SIZE, 0))
+        if slots is None or not is_alive:
+            return slots
+        if slots[_SEQUENCE] % 2 == 0:
+            again = _unpack(os.pread(descriptor, _SIZE, 0))
+            if again is not None and again[_SEQUENCE] == slots[_SEQUENCE]:
+                return slots
+        time.sleep(0.0005)
+    return slots
+
+
+def _unpack(data: bytes) -> tuple[int, ...] | None:
+    if len(data) != _SIZE:
+        return None
+    slots = struct.unpack(f"={_SLOTS}q", data)
+    return slots if slots[_MARK] == _MAGIC else None

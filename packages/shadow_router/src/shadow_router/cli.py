@@ -1,0 +1,117 @@
+"""The console command `shadow-router`; stdout is data, stderr is talk."""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from loguru import logger
+
+from shadow_router import __version__
+from shadow_router.errors import ShadowRouterError
+
+app = typer.Typer(
+    help="Differential testing of two versions of one model on the same traffic.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+class Role(StrEnum):
+    """One of the two processes."""
+
+    ROUTER = "router"
+    COLLECTOR = "collector"
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def serve(
+    only: Annotated[
+        Role | None, typer.Option(help="Run one of the two processes alone.")
+    ] = None,
+    lifeline: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Forward to live, copy to the shadow, compare and report."""
+    # Imported where they are needed: `--help` and `audit` start in no time.
+    from shadow_router.settings import load_settings
+
+    settings = load_settings()
+    if only is None:
+        from shadow_router.supervisor import supervise
+
+        raise typer.Exit(supervise(settings))
+    from shadow_router import processes
+
+    if only is Role.ROUTER:
+        processes.run_router(settings, lifeline)
+    else:
+        processes.run_collector(settings, lifeline)
+
+
+@app.command()
+def report(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file to write.")
+    ] = Path("shadow_report.html"),
+) -> None:
+    """Write the report as one self-contained HTML file."""
+    from shadow_router.page import render_file
+    from shadow_router.settings import load_settings
+    from shadow_router.summary import summarise
+
+    settings = load_settings()
+    output.write_text(render_file(summarise(settings.data_dir)), encoding="utf-8")
+    typer.echo(f"wrote {output}", err=True)
+
+
+@app.command()
+def audit(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of a table.")
+    ] = False,
+) -> None:
+    """Check that the books balance; exit code 1 when they do not."""
+    from shadow_router import audit as books
+    from shadow_router.settings import load_settings
+
+    found = books.audit(load_settings().data_dir)
+    text = json.dumps(books.as_json(found)) if as_json else books.as_text(found)
+    typer.echo(text)
+    raise typer.Exit(0 if found.balances else 1)
+
+
+def main() -> None:
+    """Run the command; errors of ours are one line and exit code 78."""
+    logger.remove()
+    # No traceback may quote what a client sent.
+    logger.add(
+        sys.stderr,
+        format="{time:YYYY-MM-DDTHH:mm:ss.SSSZZ} {level} {message}",
+        backtrace=False,
+        diagnose=False,
+    )
+    try:
+        app()
+    except ShadowRouterError as error:
+        print(f"shadow-router: {error}", file=sys.stderr)
+        # EX_CONFIG: trying again without a change will not help.
+        sys.exit(78)

@@ -1,0 +1,307 @@
+"""
+The other half of the router, in its own process: call the shadow, compare, store.
+
+It keeps, for each router, how many exchanges it took and how many of those are still
+open. Together with the committed fates they account for everything handed to it.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loguru import logger
+
+from shadow_router.answers import AnswerPaths, predict_ms
+from shadow_router.books import SUFFIX, WriterTally, find_books, read_page
+from shadow_router.compare import Rules, compare
+from shadow_router.errors import DataDirectoryBusy, FrameInvalid
+from shadow_router.frames import Hello, decode_exchange, decode_hello, read_frame
+from shadow_router.records import (
+    Comparison,
+    Difference,
+    Exchange,
+    Fate,
+    Flow,
+    Observation,
+)
+from shadow_router.settings import Settings
+from shadow_router.shadow_call import ShadowCaller
+from shadow_router.store import Store, StoreFailed
+from shadow_router.writer import Writer
+
+SOCKET_NAME = "collector.sock"
+_LOCK_NAME = "collector.lock"
+_STREAM_LIMIT = 1024 * 1024
+_FINALISE_EVERY_S = 1.0
+
+
+@dataclass(slots=True)
+class _Router:
+    """What the collector knows of one router process."""
+
+    tally: WriterTally
+    taken: int = 0
+    open: int = 0
+    is_connected: bool = False
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class DataDirectoryLock:
+    """Held by the one collector of a data directory until its process ends."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = (directory / _LOCK_NAME).open("w")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise DataDirectoryBusy(
+                f"{directory} already has a collector (SHADOW_ROUTER_DATA_DIR)"
+            ) from None
+
+    def release(self) -> None:
+        """Let another collector have the directory."""
+        self._file.close()
+
+
+class Collector:
+    """Takes exchanges from routers and sees each of them to exactly one fate."""
+
+    def __init__(
+        self, settings: Settings, directory: Path, store: Store, caller: ShadowCaller
+    ) -> None:
+        self._directory = directory
+        self._store = store
+        self._caller = caller
+        self._rules = rules_of(settings)
+        self._slots = asyncio.Semaphore(settings.shadow_concurrency)
+        self._routers: dict[str, _Router] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections: set[asyncio.Task[None]] = set()
+        self._background: list[asyncio.Task[None]] = []
+        self._writer = Writer(store, self._flows, self._lose)
+        self._server: asyncio.Server | None = None
+
+    @property
+    def has_router(self) -> bool:
+        """Return whether a router is connected now."""
+        return any(router.is_connected for router in self._routers.values())
+
+    async def start(self, socket: Path) -> None:
+        """Settle what earlier processes left behind and begin to listen."""
+        await self._finalise_ended()
+        socket.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(
+            self._serve_router, str(socket), limit=_STREAM_LIMIT
+        )
+        self._background = [
+            asyncio.create_task(self._writer.run()),
+            asyncio.create_task(self._finalise_regularly()),
+        ]
+
+    async def stop(self, grace_s: float) -> None:
+        """Finish what is open within the grace time, store it, close the books."""
+        assert self._server is not None
+        self._server.close()
+        writing, finalising = self._background
+        finalising.cancel()
+        for task in list(self._connections):
+            task.cancel()
+        if self._connections:
+            await asyncio.wait(self._connections)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace_s)
+        for judging in list(self._tasks):
+            judging.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._writer.flush()
+        await self._finalise_ended()
+        await self._writer.close()
+        await writing
+
+    # One connection
+
+    async def _serve_router(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            greeting = await read_frame(reader)
+            if greeting is not None:
+                hello = decode_hello(greeting)
+                await self._take_from(hello, reader)
+                # Everything taken is stored: the router may forget it.
+                writer.write(b"\x01")
+                await writer.drain()
+        except (FrameInvalid, ConnectionError, FileNotFoundError) as error:
+            logger.warning("a router's connection ended: {}", type(error).__name__)
+        except asyncio.CancelledError:
+            # A stop: what was taken is settled by `stop`, the rest stays handed.
+            pass
+        finally:
+            self._connections.discard(task)
+            writer.close()
+
+    async def _take_from(self, hello: Hello, reader: asyncio.StreamReader) -> None:
+        router = await self._known(hello.router_id)
+        # An earlier connection of the same router is first seen to its end.
+        async with router.turn:
+            self._settle_crash(hello, router)
+            router.is_connected = True
+            try:
+                while (frame := await read_frame(reader)) is not None:
+                    await self._take(hello.router_id, router, frame)
+            finally:
+                router.is_connected = False
+            await self._wait_idle(router)
+            await self._writer.flush()
+
+    async def _known(self, router_id: str) -> _Router:
+        if router_id not in self._routers:
+            tally = WriterTally(self._directory / f"{router_id}{SUFFIX}")
+            settled = await asyncio.to_thread(self._store.settled, router_id)
+            router = _Router(tally, taken=settled + tally.value)
+            self._routers.setdefault(router_id, router)
+        return self._routers[router_id]
+
+    def _settle_crash(self, hello: Hello, router: _Router) -> None:
+        """Give the exchanges that were handed but never arrived their fate."""
+        lost = hello.handed - router.taken
+        if lost > 0:
+            logger.warning("{} exchanges were lost with a connection", lost)
+            self._writer.count(hello.router_id, Fate.DROPPED_CRASH, lost)
+            router.taken += lost
+
+    async def _take(self, router_id: str, router: _Router, frame: bytes) -> None:
+        router.taken += 1
+        router.open += 1
+        router.idle.clear()
+        try:
+            await self._slots.acquire()
+        except asyncio.CancelledError:
+            self._writer.count(router_id, Fate.DROPPED_SHUTDOWN)
+            self._close_one(router)
+            raise
+        task = asyncio.create_task(self._judge(router_id, router, frame))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _close_one(self, router: _Router) -> None:
+        router.open -= 1
+        if not router.open:
+            router.idle.set()
+
+    async def _wait_idle(self, router: _Router) -> None:
+        while router.open:
+            router.idle.clear()
+            await router.idle.wait()
+
+    # One exchange
+
+    async def _judge(self, router_id: str, router: _Router, frame: bytes) -> None:
+        exchange: Exchange | None = None
+        try:
+            exchange = decode_exchange(frame)
+            self._writer.add(await self._compare(router_id, exchange))
+        except asyncio.CancelledError:
+            self._writer.count(router_id, Fate.DROPPED_SHUTDOWN)
+        except Exception as error:
+            # A fault of ours must not pass for one of the shadow's.
+            logger.error("a comparison failed: {}", type(error).__name__)
+            difference = Difference(Fate.INTERNAL_ERROR, type(error).__name__)
+            self._writer.add(_comparison(router_id, exchange, None, difference))
+        finally:
+            self._slots.release()
+            self._close_one(router)
+
+    async def _compare(self, router_id: str, exchange: Exchange) -> Comparison:
+        answer = await self._caller.call(exchange)
+        if isinstance(answer, Difference):
+            return _comparison(router_id, exchange, None, answer)
+        difference = compare(_live_observation(exchange), answer, self._rules)
+        return _comparison(router_id, exchange, answer, difference)
+
+    # Books
+
+    def _flows(self) -> dict[str, Flow]:
+        return {
+            router_id: Flow(router.taken, router.open, router.tally.value)
+            for router_id, router in self._routers.items()
+        }
+
+    def _lose(self, router_id: str, n: int) -> None:
+        self._routers[router_id].tally.add(n)
+
+    async def _finalise_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(_FINALISE_EVERY_S)
+            await self._finalise_ended()
+
+    async def _finalise_ended(self) -> None:
+        for path in find_books(self._directory):
+            try:
+                await self._finalise(path)
+            except (StoreFailed, OSError) as error:
+                logger.error("books stay open: {}", type(error).__name__)
+
+    async def _finalise(self, path: Path) -> None:
+        """Take over the file of a router that has ended, and remove it."""
+        page = await asyncio.to_thread(read_page, path)
+        if page is None or page.is_alive:
+            return
+        router = self._routers.get(page.router_id)
+        if router is not None:
+            if router.is_connected or router.open or router.turn.locked():
+                return
+            await self._writer.flush()
+        settled = await asyncio.to_thread(self._store.settled, page.router_id)
+        crashed = page.received - page.decided - page.dropped_writer - settled
+        fates = {**page.fates, Fate.DROPPED_WRITER: page.dropped_writer}
+        await self._writer.finalise(page.router_id, page.received, fates, crashed)
+        if router is not None:
+            self._routers.pop(page.router_id).tally.close()
+        path.unlink(missing_ok=True)
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Return the rules of comparison that the settings describe."""
+    paths = AnswerPaths(
+        label=settings.label_path,
+        probabilities=settings.probabilities_path,
+        version=settings.version_path,
+    )
+    return Rules(paths, settings.atol, settings.rtol)
+
+
+def _live_observation(exchange: Exchange) -> Observation:
+    headers = exchange.live_headers
+    return Observation(
+        status=exchange.live_status,
+        content_type=headers.get("content-type", ""),
+        content_encoding=headers.get("content-encoding", ""),
+        body=exchange.live_body,
+        latency_ms=exchange.live_ms,
+        predict_ms=predict_ms(headers.get("server-timing", "")),
+    )
+
+
+_UNREADABLE = Exchange("", 0, "", b"", (), b"", 0, {}, 0.0, b"")
+
+
+def _comparison(
+    router_id: str,
+    exchange: Exchange | None,
+    shadow: Observation | None,
+    difference: Difference,
+) -> Comparison:
+    seen = exchange or _UNREADABLE
+    digest = hashlib.sha256(seen.request_body).digest()
+    return Comparison(
+        router_id, seen, _live_observation(seen), shadow, difference, digest
+    )

@@ -1,0 +1,65 @@
+"""
+What can go wrong, as one small tree.
+
+ShadowRouterError
+├── SettingsInvalid       a SHADOW_ROUTER_* name or value is wrong
+├── PortBusy              a listening address belongs to another process
+├── DataDirectoryBusy     a second collector on one data directory
+├── DataDirectoryMissing  report or audit asked of a directory with no books
+├── FrameInvalid          bytes from the other process are not a frame
+├── AnswerUnreadable      an answer cannot be compared; carries the reason
+└── UpstreamFailed        a request to live or shadow has no complete answer
+    ├── UpstreamRefused   no connection could be made
+    ├── UpstreamBroken    the connection broke, or it was not HTTP
+    └── UpstreamTooLarge  the answer is longer than the cap
+"""
+
+
+class ShadowRouterError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class SettingsInvalid(ShadowRouterError):
+    """Raised when the environment holds a wrong name or value."""
+
+
+class PortBusy(ShadowRouterError):
+    """Raised when a listening address is taken; carries host, port, setting."""
+
+    def __init__(self, host: str, port: int, setting: str) -> None:
+        super().__init__(f"{host}:{port} is in use by another process ({setting})")
+        self.host = host
+        self.port = port
+        self.setting = setting
+
+
+class DataDirectoryBusy(ShadowRouterError):
+    """Raised when another collector already writes to the data directory."""
+
+
+class DataDirectoryMissing(ShadowRouterError):
+    """Raised when a data directory holds no books to read."""
+
+
+class FrameInvalid(ShadowRouterError):
+    """Raised when bytes received over the Unix socket are not a frame."""
+
+
+class AnswerUnreadable(ShadowRouterError):
+    """Raised when an answer has no labels to compare; the text is the reason."""
+
+
+class UpstreamFailed(ShadowRouterError):
+    """Base of the ways in which a server leaves us without a complete answer."""
+
+
+class UpstreamRefused(UpstreamFailed):
+    """Raised when no connection to the server could be made."""
+
+
+class UpstreamBroken(UpstreamFailed):
+    """Raised when the connection broke or what arrived was not HTTP."""
+
+
+class UpstreamTooLarge(UpstreamFailed):
+    """Raised when the answer is longer than the caller is ready to keep."""

@@ -1,0 +1,128 @@
+"""What is passed on and what ends at this hop: pure functions over headers."""
+
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable
+
+from shadow_router.asgi import Headers, Receive, Scope
+
+# RFC 9110, section 7.6.1, and `Expect`, which is answered here.
+HOP_BY_HOP = frozenset(
+    (
+        b"connection",
+        b"expect",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+# A client cannot have these removed by naming them in `Connection`.
+_NEVER_DROPPED = frozenset((b"host", b"x-request-id"))
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+#: Extension of the ASGI scope: the request target as the client wrote it.
+TARGET = "shadow_router.target"
+
+
+class ClientGone(Exception):
+    """Raised when the client hung up before its request was whole."""
+
+
+def request_headers(headers: Headers) -> tuple[Headers, str]:
+    """Return the end-to-end headers, with a request id, and that id."""
+    dropped = HOP_BY_HOP
+    request_id = b""
+    for name, value in headers:
+        if name == b"connection":
+            named = {token.strip() for token in value.lower().split(b",")}
+            dropped = dropped | (named - _NEVER_DROPPED)
+        elif name == b"x-request-id" and not request_id:
+            request_id = value
+    if _REQUEST_ID.fullmatch(request_id):
+        kept = [header for header in headers if header[0] not in dropped]
+        return kept, request_id.decode("ascii")
+    made = secrets.token_hex(16)
+    dropped = dropped | {b"x-request-id"}
+    kept = [header for header in headers if header[0] not in dropped]
+    return [*kept, (b"x-request-id", made.encode("ascii"))], made
+
+
+def answer_headers(status: int, headers: Headers, request_id: bytes) -> Headers:
+    """Return live's headers as the client gets them."""
+    kept: Headers = []
+    has_id = False
+    for name, value in headers:
+        lower = name.lower()
+        if lower in HOP_BY_HOP:
+            continue
+        if status == 304 and lower == b"content-length":
+            # It describes a body that is not sent, and uvicorn would wait for it.
+            continue
+        has_id = has_id or lower == b"x-request-id"
+        kept.append((name, value))
+    if not has_id:
+        kept.append((b"x-request-id", request_id))
+    return kept
+
+
+def request_target(scope: Scope) -> bytes:
+    """Return the request target, byte for byte where the server kept it."""
+    verbatim = scope.get("extensions", {}).get(TARGET)
+    if isinstance(verbatim, bytes):
+        return verbatim
+    path, query = scope["raw_path"], scope["query_string"]
+    return bytes(path + b"?" + query if query else path)
+
+
+async def read_body(receive: Receive, cap: int) -> tuple[bytes, bool]:
+    """
+    Return the body and True, or its beginning and False when it is over the cap.
+
+    Raises
+    ------
+    ClientGone
+        If the client hung up first.
+    """
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        piece: bytes = message["body"]
+        body = body + piece if body else piece
+        if len(body) > cap:
+            return body, False
+        if not message["more_body"]:
+            return body, True
+
+
+async def rest_of_body(
+    beginning: bytes,
+    receive: Receive,
+    *,
+    is_chunked: bool,
+    on_piece: Callable[[], None],
+) -> AsyncIterator[bytes]:
+    """
+    Yield a long body as the client sends it, framed for live.
+
+    Raises
+    ------
+    ClientGone
+        If the client hangs up in the middle.
+    """
+    piece, more = beginning, True
+    while more or piece:
+        if piece:
+            yield b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece
+            on_piece()
+            piece = b""
+        if more:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise ClientGone
+            piece, more = message["body"], message["more_body"]
+    if is_chunked:
+        yield b"0\r\n\r\n"

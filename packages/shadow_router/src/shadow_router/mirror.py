@@ -1,0 +1,163 @@
+"""
+Choosing what is copied, and handing the copies to the collector.
+
+Nothing here waits: an exchange is queued, written or dropped, and the caller goes
+on. The queue is bounded by items and by bytes, and so is the transport's buffer.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from collections import deque
+from pathlib import Path
+
+from loguru import logger
+
+from shadow_router.books import RouterBooks
+from shadow_router.frames import Hello, encode_exchange, encode_hello
+from shadow_router.records import Exchange, Fate
+from shadow_router.settings import Settings
+
+#: Request headers the shadow gets; all others only when asked for by name.
+FORWARDED = (b"accept", b"content-type", b"traceparent", b"x-request-id")
+_WRITE_BUFFER = 256 * 1024
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 1.0
+
+
+class Selection:
+    """Which requests are copied, and which of their headers."""
+
+    def __init__(self, settings: Settings) -> None:
+        pairs = (pair.partition(" ") for pair in settings.mirror)
+        self._pairs = {(method, path.encode()) for method, _, path in pairs}
+        asked = (name.lower().encode("latin-1") for name in settings.copy_headers)
+        self._headers = frozenset(FORWARDED).union(asked)
+        # A salt of our own: a client cannot choose ids that are always copied.
+        self._salt = secrets.token_bytes(16)
+        self._threshold = int(settings.sample_rate * 2**64)
+
+    def is_repeatable(self, method: str, path: bytes) -> bool:
+        """Return whether requests of this kind may be sent twice."""
+        return (method, path) in self._pairs
+
+    def is_sampled(self, request_id: str) -> bool:
+        """Return whether this request is one of the share to be copied."""
+        digest = hashlib.blake2b(
+            request_id.encode("ascii"), digest_size=8, key=self._salt
+        ).digest()
+        return int.from_bytes(digest) < self._threshold
+
+    def headers_for_shadow(
+        self, headers: list[tuple[bytes, bytes]]
+    ) -> tuple[tuple[bytes, bytes], ...]:
+        """Return the headers that the shadow may see."""
+        return tuple(header for header in headers if header[0] in self._headers)
+
+
+class Mirror(asyncio.Protocol):
+    """The bounded queue to the collector and the connection that empties it."""
+
+    def __init__(self, settings: Settings, books: RouterBooks, socket: Path) -> None:
+        self._books = books
+        self._socket = socket
+        self._items_cap = settings.queue_items
+        self._bytes_cap = settings.queue_bytes
+        self._queue: deque[bytes] = deque()
+        self._bytes = 0
+        self._transport: asyncio.Transport | None = None
+        self._writable = False
+        self._closed = asyncio.Event()
+        self._confirmed = False
+
+    def offer(self, exchange: Exchange) -> Fate | None:
+        """Return None once the exchange is queued, or the fate it met instead."""
+        if len(self._queue) >= self._items_cap:
+            return Fate.DROPPED_QUEUE
+        frame = encode_exchange(exchange)
+        if self._bytes + len(frame) > self._bytes_cap:
+            return Fate.DROPPED_BYTES
+        self._queue.append(frame)
+        self._bytes += len(frame)
+        self._books.count_queued(len(frame))
+        self._pump()
+        return None
+
+    async def run(self) -> None:
+        """Keep a connection to the collector for as long as the task lives."""
+        loop = asyncio.get_running_loop()
+        pause = _FIRST_PAUSE_S
+        while True:
+            self._closed.clear()
+            try:
+                await loop.create_unix_connection(lambda: self, str(self._socket))
+            except OSError:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+                continue
+            pause = _FIRST_PAUSE_S
+            await self._closed.wait()
+            logger.warning("the collector has gone; copies wait in the queue")
+            await asyncio.sleep(pause)
+
+    async def drain(self, grace_s: float) -> bool:
+        """
+        Empty the queue and return whether the collector confirmed everything.
+
+        What is still queued when the grace time is over is counted as
+        `dropped_shutdown`. The collector confirms by closing the connection
+        after our end of it, once all it took is stored.
+        """
+        try:
+            async with asyncio.timeout(grace_s):
+                while self._queue:
+                    await asyncio.sleep(0.01)
+                if self._transport is not None:
+                    self._transport.write_eof()
+                    await self._closed.wait()
+        except TimeoutError:
+            pass
+        while self._queue:
+            self._books.count_abandoned(len(self._queue.popleft()))
+        if self._transport is not None:
+            self._transport.abort()
+        return self._confirmed or not self._books.handed
+
+    # Transport callbacks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet the collector and begin to hand over."""
+        assert isinstance(transport, asyncio.Transport)
+        transport.set_write_buffer_limits(high=_WRITE_BUFFER)
+        transport.write(encode_hello(Hello(self._books.router_id, self._books.handed)))
+        self._transport = transport
+        self._writable = True
+        self._pump()
+
+    def data_received(self, data: bytes) -> None:
+        """Take the one byte that says: everything you handed over is stored."""
+        self._confirmed = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop handing over; what is queued waits for the next connection."""
+        self._transport = None
+        self._writable = False
+        self._closed.set()
+
+    def pause_writing(self) -> None:
+        """Leave the rest in the bounded queue while the collector is behind."""
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        """Go on handing over."""
+        self._writable = True
+        self._pump()
+
+    def _pump(self) -> None:
+        while self._queue and self._writable and self._transport is not None:
+            frame = self._queue.popleft()
+            self._bytes -= len(frame)
+            # Counted before it is written: after a crash in between, the collector
+            # finds one handed exchange that never came and calls it dropped_crash.
+            self._books.count_handed(len(frame))
+            self._transport.write(frame)

@@ -1,0 +1,145 @@
+"""The two processes, wired: what each is made of, and how each starts and stops."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import uvloop
+from loguru import logger
+
+from shadow_router.app import RouterApp
+from shadow_router.books import RouterBooks, RunState
+from shadow_router.collector import SOCKET_NAME, Collector, DataDirectoryLock
+from shadow_router.errors import SettingsInvalid
+from shadow_router.http_client import HttpClient, parse_origin
+from shadow_router.mirror import Mirror, Selection
+from shadow_router.report import PrivateApp
+from shadow_router.server import WebServer, bind
+from shadow_router.settings import Settings
+from shadow_router.shadow_call import ShadowCaller
+from shadow_router.store import Store
+
+#: `sun_path` of a Unix socket holds 108 bytes on Linux, 104 elsewhere.
+_LONGEST_SOCKET_PATH = 100
+
+
+def prepare_directory(settings: Settings) -> Path:
+    """Return the data directory, made if need be, readable by its owner alone."""
+    directory = settings.data_dir
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsInvalid(
+            f"SHADOW_ROUTER_DATA_DIR: {directory}: {error.strerror}"
+        ) from None
+    return directory
+
+
+def socket_path(directory: Path) -> Path:
+    """
+    Return where the two processes meet, by the shorter of two names.
+
+    Raises
+    ------
+    SettingsInvalid
+        If either name is longer than an address of a Unix socket may be.
+    """
+    given = directory / SOCKET_NAME
+    path = min(given, Path(os.path.relpath(given)), key=lambda p: len(str(p)))
+    if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+        raise SettingsInvalid(
+            f"SHADOW_ROUTER_DATA_DIR: {directory} is too long for a Unix socket"
+        )
+    return path
+
+
+def run_router(settings: Settings, lifeline: int | None) -> None:
+    """Run the router process until it is told to stop."""
+    uvloop.run(_router(settings, lifeline))
+
+
+def run_collector(settings: Settings, lifeline: int | None) -> None:
+    """Run the collector process until it is told to stop."""
+    uvloop.run(_collector(settings, lifeline))
+
+
+def _stop_event(lifeline: int | None) -> tuple[asyncio.Event, asyncio.Event]:
+    """Return events for being told to stop, and for having lost the parent."""
+    loop = asyncio.get_running_loop()
+    stopped, orphaned = asyncio.Event(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    if lifeline is not None:
+
+        def parent_ended() -> None:
+            # Nothing is ever written to the pipe: readable means it has ended.
+            loop.remove_reader(lifeline)
+            orphaned.set()
+            stopped.set()
+
+        loop.add_reader(lifeline, parent_ended)
+    return stopped, orphaned
+
+
+async def _router(settings: Settings, lifeline: int | None) -> None:
+    stopped, _ = _stop_event(lifeline)
+    directory = prepare_directory(settings)
+    meeting = socket_path(directory)
+    listener = bind(
+        settings.public_host, settings.public_port, "SHADOW_ROUTER_PUBLIC_PORT"
+    )
+    books = RouterBooks(directory)
+    live = HttpClient(parse_origin(settings.live_url))
+    mirror = Mirror(settings, books, meeting)
+    app = RouterApp(settings, live, Selection(settings), mirror, books)
+    server = WebServer(app, listener)
+    await server.start()
+    handing = asyncio.create_task(mirror.run())
+    host, port = listener.getsockname()[:2]
+    logger.info("router: http://{}:{} -> {}", host, port, settings.live_url)
+    await stopped.wait()
+    await server.stop(app.announce_stop, settings.grace_s)
+    is_settled = await mirror.drain(settings.grace_s)
+    handing.cancel()
+    live.close()
+    books.close(RunState.SETTLED if is_settled else RunState.UNCONFIRMED)
+    logger.info("router: stopped")
+
+
+async def _collector(settings: Settings, lifeline: int | None) -> None:
+    stopped, orphaned = _stop_event(lifeline)
+    directory = prepare_directory(settings)
+    meeting = socket_path(directory)
+    # Held in a variable until the end: the lock lives as long as its file is open.
+    lock = DataDirectoryLock(directory)
+    listener = bind(
+        settings.private_host, settings.private_port, "SHADOW_ROUTER_PRIVATE_PORT"
+    )
+    store = Store(directory)
+    shadow = HttpClient(parse_origin(settings.shadow_url))
+    caller = ShadowCaller(settings, shadow)
+    collector = Collector(settings, directory, store, caller)
+    await collector.start(meeting)
+    report = PrivateApp(settings, directory, lambda: collector.has_router)
+    server = WebServer(report, listener)
+    await server.start()
+    host, port = listener.getsockname()[:2]
+    logger.info("collector: report on http://{}:{}/", host, port)
+    await stopped.wait()
+    if orphaned.is_set():
+        # The router has lost its parent too and is handing over what it has left.
+        await _wait_for_routers(collector, settings.grace_s)
+    await server.stop(lambda: None, grace_s=0.5)
+    await collector.stop(settings.grace_s)
+    shadow.close()
+    store.close()
+    lock.release()
+    logger.info("collector: stopped")
+
+
+async def _wait_for_routers(collector: Collector, grace_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + 2 * grace_s
+    while collector.has_router and loop.time() < deadline:
+        await asyncio.sleep(0.02)

@@ -1,0 +1,132 @@
+"""The values that travel between modules; no behaviour beyond naming them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Fate(StrEnum):
+    """What became of one request; every request gets exactly one."""
+
+    MATCH = "match"
+    WITHIN_TOLERANCE = "within_tolerance"
+    PROBA_SHIFT = "proba_shift"
+    LABEL_FLIP = "label_flip"
+    CONTRACT_BREAK = "contract_break"
+    SHADOW_ERROR = "shadow_error"
+    SHADOW_TIMEOUT = "shadow_timeout"
+    SHADOW_REFUSED = "shadow_refused"
+    DROPPED_QUEUE = "dropped_queue"
+    DROPPED_BYTES = "dropped_bytes"
+    DROPPED_SHED = "dropped_shed"
+    DROPPED_SHUTDOWN = "dropped_shutdown"
+    DROPPED_WRITER = "dropped_writer"
+    DROPPED_CRASH = "dropped_crash"
+    SKIPPED_UNSAMPLED = "skipped_unsampled"
+    SKIPPED_METHOD = "skipped_method"
+    SKIPPED_TOO_LARGE = "skipped_too_large"
+    SKIPPED_LIVE_FAILED = "skipped_live_failed"
+    INTERNAL_ERROR = "internal_error"
+
+
+#: Both versions answered and their labels could be put side by side.
+COMPARED = (
+    Fate.MATCH,
+    Fate.WITHIN_TOLERANCE,
+    Fate.PROBA_SHIFT,
+    Fate.LABEL_FLIP,
+)
+#: Fates that leave a row in the table of comparisons.
+WITH_ROW = COMPARED + (
+    Fate.CONTRACT_BREAK,
+    Fate.SHADOW_ERROR,
+    Fate.SHADOW_TIMEOUT,
+    Fate.SHADOW_REFUSED,
+    Fate.INTERNAL_ERROR,
+)
+#: Fates for which the three bodies are kept, so that a person can look.
+DISCREPANCIES = (
+    Fate.LABEL_FLIP,
+    Fate.CONTRACT_BREAK,
+    Fate.SHADOW_ERROR,
+    Fate.PROBA_SHIFT,
+)
+SKIPPED = tuple(fate for fate in Fate if fate.startswith("skipped_"))
+#: Requests that should have been compared and left no evidence.
+LOST = tuple(fate for fate in Fate if fate.startswith("dropped_")) + (
+    Fate.INTERNAL_ERROR,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request with live's answer, as the router hands it to the collector."""
+
+    request_id: str
+    at_ns: int
+    method: str
+    target: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+    request_body: bytes
+    live_status: int
+    live_headers: dict[str, str]
+    live_ms: float
+    live_body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """
+    One version's answer to one request.
+
+    `latency_ms` is by the caller's clock, `predict_ms` by the server's own.
+    """
+
+    status: int
+    content_type: str
+    content_encoding: str
+    body: bytes
+    latency_ms: float
+    predict_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What comparing two observations found; pure, with no request in it."""
+
+    fate: Fate
+    reason: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    max_delta: float | None = None
+    total_variation: float | None = None
+    live_margin: float | None = None
+    live_version: str = ""
+    shadow_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One row of the store: a request, both observations, their difference."""
+
+    router_id: str
+    exchange: Exchange
+    live: Observation
+    shadow: Observation | None
+    difference: Difference
+    input_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The collector's own gauges for one router, as of one commit."""
+
+    taken: int
+    open: int
+    dropped_writer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """A lower and an upper bound for one share, each between 0.0 and 1.0."""
+
+    lower: float
+    upper: float

@@ -1,0 +1,113 @@
+"""The private ASGI app: report page, its JSON, metrics and health."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from shadow_router.asgi import (
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    problem,
+    send_body,
+    send_head,
+)
+from shadow_router.http_client import parse_origin
+from shadow_router.metrics import render_metrics
+from shadow_router.page import POLICY, render_page
+from shadow_router.settings import Settings
+from shadow_router.summary import Summary, as_json, summarise
+
+_READY_S = 1.0
+_HTML = b"text/html; charset=utf-8"
+_METRICS = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+class PrivateApp:
+    """
+    ASGI app for people and machines of the house; never public.
+
+    Parameters
+    ----------
+    settings : Settings
+        Says where live is, for the readiness check.
+    directory : Path
+        The data directory that is reported on.
+    has_router : callable
+        Returns whether a router process is connected now.
+    """
+
+    def __init__(
+        self, settings: Settings, directory: Path, has_router: Callable[[], bool]
+    ) -> None:
+        self._live = parse_origin(settings.live_url)
+        self._directory = directory
+        self._has_router = has_router
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        method, path = scope["method"], scope["path"]
+        if method not in ("GET", "HEAD"):
+            await _send_problem(send, 405)
+            return
+        if path == "/":
+            page = await asyncio.to_thread(lambda: render_page(self._summarise()))
+            await _send(send, page.encode("utf-8"), _HTML)
+        elif path == "/report.json":
+            document = await asyncio.to_thread(lambda: as_json(self._summarise()))
+            await _send(send, json.dumps(document).encode(), b"application/json")
+        elif path == "/metrics":
+            text = await asyncio.to_thread(lambda: render_metrics(self._summarise()))
+            await _send(send, text, _METRICS)
+        elif path == "/livez":
+            await _send(send, b'{"status": "alive"}', b"application/json")
+        elif path == "/readyz":
+            await self._readyz(send)
+        else:
+            await _send_problem(send, 404)
+
+    def _summarise(self) -> Summary:
+        return summarise(self._directory)
+
+    async def _readyz(self, send: Send) -> None:
+        """Say whether clients can be served; the shadow has no part in that."""
+        router, live = self._has_router(), await self._is_live_reachable()
+        document = {
+            "status": "ready" if router and live else "not ready",
+            "router": "connected" if router else "not connected",
+            "live": "reachable" if live else "unreachable",
+        }
+        status = 200 if router and live else 503
+        await _send(send, json.dumps(document).encode(), b"application/json", status)
+
+    async def _is_live_reachable(self) -> bool:
+        try:
+            async with asyncio.timeout(_READY_S):
+                _, writer = await asyncio.open_connection(
+                    self._live.host, self._live.port
+                )
+        except (OSError, TimeoutError):
+            return False
+        writer.close()
+        return True
+
+
+async def _send(send: Send, body: bytes, kind: bytes, status: int = 200) -> None:
+    headers: Headers = [
+        (b"content-type", kind),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        (b"content-security-policy", POLICY.encode("ascii")),
+        (b"referrer-policy", b"no-referrer"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    await send_head(send, status, headers)
+    await send_body(send, body)
+
+
+async def _send_problem(send: Send, status: int) -> None:
+    headers, body = problem(status)
+    await send_head(send, status, headers)
+    await send_body(send, body)

@@ -1,0 +1,105 @@
+"""The `SHADOW_ROUTER_*` environment, read once and checked."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shadow_router.errors import SettingsInvalid
+
+PREFIX = "SHADOW_ROUTER_"
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with the defaults of one machine."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    public_host: str = "127.0.0.1"
+    public_port: Port = 8000
+    private_host: str = "127.0.0.1"
+    private_port: Port = 8010
+    live_url: str = "http://127.0.0.1:8001"
+    shadow_url: str = "http://127.0.0.1:8002"
+    data_dir: Path = Path(".shadow_router")
+
+    #: Method and path pairs that may be sent twice.
+    mirror: Annotated[tuple[str, ...], NoDecode] = ("POST /v1/predict",)
+    #: Headers copied to the shadow beyond `FORWARDED` of `mirror`.
+    copy_headers: Annotated[tuple[str, ...], NoDecode] = ()
+    sample_rate: float = Field(default=1.0, ge=0, le=1)
+    #: Longer requests and answers pass straight through and are not mirrored.
+    body_cap_bytes: Count = 256 * 1024
+    queue_items: Count = 10_000
+    queue_bytes: Count = 64 * 1024 * 1024
+
+    live_timeout_s: Seconds = 30.0
+    shadow_timeout_s: Seconds = 2.0
+    shadow_concurrency: Count = 32
+    #: How long a stop waits for requests in flight, and then for the queue.
+    grace_s: Seconds = 5.0
+
+    label_path: str = "predictions[].label"
+    probabilities_path: str = "predictions[].probabilities"
+    version_path: str = "model.version"
+    atol: float = Field(default=1e-6, ge=0, allow_inf_nan=False)
+    rtol: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+    @field_validator("mirror", "copy_headers", mode="before")
+    @classmethod
+    def _split_on_commas(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("mirror")
+    @classmethod
+    def _check_pairs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pair in value:
+            method, _, path = pair.partition(" ")
+            if not (method.isupper() and path.startswith("/")):
+                raise ValueError("each entry reads METHOD /path")
+        return value
+
+    @field_validator("live_url", "shadow_url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an http or https URL")
+        if parts.path not in ("", "/") or parts.query or parts.fragment:
+            raise ValueError("must end after the port: paths are forwarded as they are")
+        return value
+
+
+def load_settings() -> Settings:
+    """
+    Return the settings of this process.
+
+    Raises
+    ------
+    SettingsInvalid
+        If a name is unknown or a value does not fit; one line naming each.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(n for n in os.environ if n.startswith(PREFIX) and n not in known)
+    if unknown:
+        raise SettingsInvalid("unknown setting " + ", ".join(unknown))
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsInvalid("; ".join(map(_one_line, error.errors()))) from None
+
+
+def _one_line(error: Any) -> str:
+    # `errors()` also carries the value; a URL may hold a password, so it stays out.
+    name = PREFIX + str(error["loc"][0]).upper()
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message[:1].lower()}{message[1:]}"

@@ -1,0 +1,175 @@
+"""The reading end of the store, for the report and the audit."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from shadow_router.errors import DataDirectoryMissing
+from shadow_router.records import Fate, Flow
+from shadow_router.store import schema
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBooks:
+    """Everything the audit needs, as of one moment."""
+
+    #: (router id, side, fate): count; side is `router` or `collector`.
+    counters: Mapping[tuple[str, str, str], int]
+    flows: Mapping[str, Flow]
+    #: Requests received by each router whose books are closed.
+    finals: Mapping[str, int]
+    rows_by_fate: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LatencySums:
+    """A latency histogram of one role by one clock."""
+
+    role: str
+    clock: str
+    counts: Mapping[int, int]
+    sum_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The sums that a report is made from."""
+
+    counters: Mapping[tuple[str, str, str], int]
+    finals: Mapping[str, int]
+    confusion: Mapping[tuple[str, str], int]
+    latencies: tuple[LatencySums, ...]
+    versions: Mapping[str, tuple[str, ...]]
+    unique_inputs: int
+    unique_flips: int
+
+
+@dataclass(frozen=True, slots=True)
+class Discrepancy:
+    """One comparison a person may want to look at, with its bodies."""
+
+    request_id: str
+    at_ns: int
+    fate: Fate
+    reason: str
+    live_labels: str
+    shadow_labels: str
+    max_delta: float | None
+    live_margin: float | None
+    live_status: int
+    shadow_status: int | None
+    request: bytes
+    live: bytes
+    shadow: bytes | None
+
+
+@contextmanager
+def _reading(directory: Path) -> Iterator[sa.Connection]:
+    if not (directory / schema.FILE_NAME).exists():
+        raise DataDirectoryMissing(f"{directory} holds no comparisons yet")
+    engine = schema.open_engine(directory)
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _counters(connection: sa.Connection) -> dict[tuple[str, str, str], int]:
+    rows = connection.execute(sa.select(schema.counters))
+    return {(row.router_id, row.side, row.fate): row.n for row in rows}
+
+
+def _finals(connection: sa.Connection) -> dict[str, int]:
+    rows = connection.execute(sa.select(schema.finals))
+    return {row.router_id: row.received for row in rows}
+
+
+def read_books(directory: Path) -> StoredBooks:
+    """
+    Return counters, gauges and the rows behind them, as of one moment.
+
+    Raises
+    ------
+    DataDirectoryMissing
+        If no collector has ever run on the directory.
+    """
+    fate = schema.comparisons.c.fate
+    grouped = sa.select(fate, sa.func.count()).group_by(fate)
+    with _reading(directory) as connection:
+        flows = connection.execute(sa.select(schema.flows))
+        return StoredBooks(
+            counters=_counters(connection),
+            flows={
+                row.router_id: Flow(row.taken, row.open, row.dropped_writer)
+                for row in flows
+            },
+            finals=_finals(connection),
+            rows_by_fate={name: n for name, n in connection.execute(grouped)},
+        )
+
+
+def read_totals(directory: Path) -> Totals:
+    """Return the sums; raises as `read_books` does, and never scans the rows."""
+    with _reading(directory) as connection:
+        pairs = connection.execute(sa.select(schema.confusion))
+        seen = connection.execute(
+            sa.select(schema.versions).order_by(schema.versions.c.version)
+        ).all()
+        uniques = connection.execute(sa.select(schema.uniques))
+        numbers = {row.name: row.n for row in uniques}
+        return Totals(
+            counters=_counters(connection),
+            finals=_finals(connection),
+            confusion={(row.live, row.shadow): row.n for row in pairs},
+            latencies=_latencies(connection),
+            versions={
+                role: tuple(row.version for row in seen if row.role == role)
+                for role in ("live", "shadow")
+            },
+            unique_inputs=numbers.get("inputs", 0),
+            unique_flips=numbers.get("flips", 0),
+        )
+
+
+def _latencies(connection: sa.Connection) -> tuple[LatencySums, ...]:
+    counts: dict[tuple[str, str], dict[int, int]] = {}
+    sums: dict[tuple[str, str], float] = {}
+    for row in connection.execute(sa.select(schema.latencies)):
+        key = (row.role, row.clock)
+        counts.setdefault(key, {})[row.bucket] = row.n
+        sums[key] = sums.get(key, 0.0) + row.sum_ms
+    return tuple(LatencySums(*key, counts[key], sums[key]) for key in sorted(counts))
+
+
+def read_discrepancies(directory: Path, limit: int) -> list[Discrepancy]:
+    """Return the newest discrepancies whose bodies were kept, newest first."""
+    c, b = schema.comparisons, schema.bodies
+    joined = (
+        sa.select(c, b.c.request, b.c.live, b.c.shadow)
+        .join(b, b.c.comparison_id == c.c.id)
+        .order_by(c.c.id.desc())
+        .limit(limit)
+    )
+    with _reading(directory) as connection:
+        return [
+            Discrepancy(
+                request_id=row.request_id,
+                at_ns=row.at_ns,
+                fate=Fate(row.fate),
+                reason=row.reason,
+                live_labels=row.live_labels,
+                shadow_labels=row.shadow_labels,
+                max_delta=row.max_delta,
+                live_margin=row.live_margin,
+                live_status=row.live_status,
+                shadow_status=row.shadow_status,
+                request=row.request,
+                live=row.live,
+                shadow=row.shadow,
+            )
+            for row in connection.execute(joined)
+        ]

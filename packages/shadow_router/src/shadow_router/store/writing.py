@@ -1,0 +1,252 @@
+"""The writing end of the store."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from shadow_router.latency import bucket_of
+from shadow_router.records import DISCREPANCIES, Comparison, Fate, Flow
+from shadow_router.store import schema
+from shadow_router.store.schema import open_engine
+
+#: Bodies kept of each fate; the rows and counters themselves have no cap.
+KEPT_BODIES = 200
+_LABELS_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one transaction writes."""
+
+    comparisons: Sequence[Comparison] = ()
+    #: Fates without a row, as (router id, fate): how many.
+    counts: Mapping[tuple[str, Fate], int] = field(default_factory=dict)
+    flows: Mapping[str, Flow] = field(default_factory=dict)
+
+
+class Store:
+    """The writing end; used by one thread of one process."""
+
+    def __init__(self, directory: Path) -> None:
+        self._engine = open_engine(directory)
+        with self._engine.begin() as connection:
+            schema.metadata.create_all(connection)
+
+    def write(self, batch: Batch) -> None:
+        """Commit one batch: all of it, or, with an exception, none of it."""
+        with self._engine.begin() as connection:
+            counts = Counter(batch.counts)
+            for item in batch.comparisons:
+                counts[item.router_id, item.difference.fate] += 1
+            _add_counters(connection, "collector", counts)
+            _write_rows(connection, batch.comparisons)
+            _write_sums(connection, batch.comparisons)
+            _write_uniques(connection, batch.comparisons)
+            for router_id, flow in batch.flows.items():
+                _write_flow(connection, router_id, flow)
+
+    def finalise(
+        self, router_id: str, received: int, fates: Mapping[Fate, int], crashed: int
+    ) -> None:
+        """Take over the books of a router that has ended; a second time is no-op."""
+        with self._engine.begin() as connection:
+            known = sa.select(schema.finals).where(
+                schema.finals.c.router_id == router_id
+            )
+            if connection.execute(known).first():
+                return
+            final = {"router_id": router_id, "received": received}
+            connection.execute(sa.insert(schema.finals), final)
+            own = {(router_id, fate): n for fate, n in fates.items() if n}
+            _add_counters(connection, "router", own)
+            if crashed > 0:
+                lost = {(router_id, Fate.DROPPED_CRASH): crashed}
+                _add_counters(connection, "collector", lost)
+            gone = sa.delete(schema.flows).where(schema.flows.c.router_id == router_id)
+            connection.execute(gone)
+
+    def settled(self, router_id: str) -> int:
+        """Return how many exchanges of a router have a committed fate."""
+        total = sa.select(sa.func.sum(schema.counters.c.n)).where(
+            schema.counters.c.router_id == router_id,
+            schema.counters.c.side == "collector",
+        )
+        with self._engine.begin() as connection:
+            return int(connection.execute(total).scalar() or 0)
+
+    def is_final(self, router_id: str) -> bool:
+        """Return whether a router's books have been taken over already."""
+        known = sa.select(schema.finals).where(schema.finals.c.router_id == router_id)
+        with self._engine.begin() as connection:
+            return connection.execute(known).first() is not None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._engine.dispose()
+
+
+def _add(
+    connection: sa.Connection, table: sa.Table, rows: Iterable[dict[str, Any]]
+) -> None:
+    """Insert the rows, or add their numbers to those already there."""
+    keys = [column.name for column in table.primary_key]
+    for row in rows:
+        numbers = {
+            name: table.c[name] + value
+            for name, value in row.items()
+            if name not in keys
+        }
+        statement = insert(table).values(row)
+        connection.execute(statement.on_conflict_do_update(keys, set_=numbers))
+
+
+def _add_counters(
+    connection: sa.Connection, side: str, counts: Mapping[tuple[str, Fate], int]
+) -> None:
+    rows = (
+        {"router_id": router_id, "side": side, "fate": fate.value, "n": n}
+        for (router_id, fate), n in counts.items()
+    )
+    _add(connection, schema.counters, rows)
+
+
+def _write_flow(connection: sa.Connection, router_id: str, flow: Flow) -> None:
+    values = {
+        "taken": flow.taken,
+        "open": flow.open,
+        "dropped_writer": flow.dropped_writer,
+    }
+    statement = insert(schema.flows).values(router_id=router_id, **values)
+    connection.execute(statement.on_conflict_do_update(["router_id"], set_=values))
+
+
+def _write_rows(connection: sa.Connection, items: Sequence[Comparison]) -> None:
+    if not items:
+        return
+    last = (
+        connection.execute(sa.select(sa.func.max(schema.comparisons.c.id))).scalar()
+        or 0
+    )
+    rows = [_row(last + i, item) for i, item in enumerate(items, start=1)]
+    connection.execute(sa.insert(schema.comparisons), rows)
+    kept = [
+        (row["id"], item)
+        for row, item in zip(rows, items, strict=True)
+        if item.difference.fate in DISCREPANCIES
+    ]
+    if kept:
+        _write_bodies(connection, kept)
+
+
+def _row(row_id: int, item: Comparison) -> dict[str, Any]:
+    difference, live, shadow = item.difference, item.live, item.shadow
+    return {
+        "id": row_id,
+        "router_id": item.router_id,
+        "request_id": item.exchange.request_id,
+        "at_ns": item.exchange.at_ns,
+        "fate": difference.fate.value,
+        "reason": difference.reason,
+        "rows": len(difference.labels),
+        "live_labels": _shown([live for live, _ in difference.labels]),
+        "shadow_labels": _shown([shadow for _, shadow in difference.labels]),
+        "max_delta": difference.max_delta,
+        "total_variation": difference.total_variation,
+        "live_margin": difference.live_margin,
+        "live_status": live.status,
+        "shadow_status": shadow.status if shadow else None,
+        "live_ms": live.latency_ms,
+        "shadow_ms": shadow.latency_ms if shadow else None,
+        "live_predict_ms": live.predict_ms,
+        "shadow_predict_ms": shadow.predict_ms if shadow else None,
+        "input_digest": item.input_digest,
+        "live_version": difference.live_version,
+        "shadow_version": difference.shadow_version,
+    }
+
+
+def _shown(labels: list[str]) -> str:
+    rest = "" if len(labels) <= _LABELS_SHOWN else f", … {len(labels)} in all"
+    return ", ".join(label[:64] for label in labels[:_LABELS_SHOWN]) + rest
+
+
+def _write_bodies(
+    connection: sa.Connection, kept: Sequence[tuple[int, Comparison]]
+) -> None:
+    count = sa.select(schema.bodies.c.fate, sa.func.count()).group_by(
+        schema.bodies.c.fate
+    )
+    full = Counter({fate: n for fate, n in connection.execute(count)})
+    for row_id, item in kept:
+        fate = item.difference.fate.value
+        if full[fate] >= KEPT_BODIES:
+            continue
+        full[fate] += 1
+        values = {
+            "comparison_id": row_id,
+            "fate": fate,
+            "request": item.exchange.request_body,
+            "live": item.live.body,
+            "shadow": item.shadow.body if item.shadow else None,
+        }
+        connection.execute(sa.insert(schema.bodies), values)
+
+
+def _write_sums(connection: sa.Connection, items: Sequence[Comparison]) -> None:
+    pairs: Counter[tuple[str, str]] = Counter()
+    versions: Counter[tuple[str, str]] = Counter()
+    buckets: dict[tuple[str, str, int], list[float]] = defaultdict(list)
+    for item in items:
+        pairs.update(item.difference.labels)
+        versions["live", item.difference.live_version] += 1
+        versions["shadow", item.difference.shadow_version] += 1
+        for role, seen in (("live", item.live), ("shadow", item.shadow)):
+            if seen is None:
+                continue
+            buckets[role, "caller", bucket_of(seen.latency_ms)].append(seen.latency_ms)
+            if seen.predict_ms is not None:
+                key = (role, "server", bucket_of(seen.predict_ms))
+                buckets[key].append(seen.predict_ms)
+    confusion = ({"live": a, "shadow": b, "n": n} for (a, b), n in pairs.items())
+    _add(connection, schema.confusion, confusion)
+    named = ((key, n) for key, n in versions.items() if key[1])
+    seen_as = ({"role": r, "version": v, "n": n} for (r, v), n in named)
+    _add(connection, schema.versions, seen_as)
+    times = (
+        {"role": r, "clock": c, "bucket": b, "n": len(ms), "sum_ms": sum(ms)}
+        for (r, c, b), ms in buckets.items()
+    )
+    _add(connection, schema.latencies, times)
+
+
+def _write_uniques(connection: sa.Connection, items: Sequence[Comparison]) -> None:
+    """Count inputs and flips once for each distinct body, however often it came."""
+    flips: dict[bytes, bool] = {}
+    for item in items:
+        if item.difference.labels:
+            is_flip = item.difference.fate is Fate.LABEL_FLIP
+            flips[item.input_digest] = flips.get(item.input_digest, False) or is_flip
+    if not flips:
+        return
+    inputs = schema.inputs
+    known_rows = sa.select(inputs).where(inputs.c.digest.in_(flips))
+    known = {row.digest: row.flipped for row in connection.execute(known_rows)}
+    fresh = [digest for digest in flips if digest not in known]
+    turned = [d for d, is_flip in flips.items() if is_flip and not known.get(d, False)]
+    if fresh:
+        rows = [{"digest": digest, "flipped": flips[digest]} for digest in fresh]
+        connection.execute(sa.insert(inputs), rows)
+    changed = [digest for digest in turned if digest in known]
+    if changed:
+        update = sa.update(inputs).where(inputs.c.digest.in_(changed))
+        connection.execute(update.values(flipped=True))
+    totals = (
+        {"name": "inputs", "n": len(fresh)},
+        {"name": "flips", "n": len(turned)},
+    )
+    _add(connection, schema.uniques, totals)
