@@ -10,6 +10,7 @@ import hashlib
 import secrets
 from collections import deque
 from pathlib import Path
+from typing import cast
 
 from loguru import logger
 
@@ -127,10 +128,10 @@ class Mirror(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet the collector and begin to hand over."""
-        assert isinstance(transport, asyncio.Transport)
+        # Uvloop's transports have the methods but not the base class.
+        self._transport = transport = cast(asyncio.Transport, transport)
         transport.set_write_buffer_limits(high=_WRITE_BUFFER)
         transport.write(encode_hello(Hello(self._books.router_id, self._books.handed)))
-        self._transport = transport
         self._writable = True
         self._pump()
 

@@ -66,8 +66,7 @@ class WebServer:
     def __init__(self, app: App, listener: socket.socket) -> None:
         self._listener = listener
         config = uvicorn.Config(
-            # Uvicorn types messages as closed dictionaries, we as open mappings.
-            app,  # type: ignore[arg-type]
+            app,
             http=_Protocol,
             ws="none",
             lifespan="off",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shadow_router.accounts import Accounts, add_up, read_pages
 from shadow_router.latency import quantile_ms
-from shadow_router.records import COMPARED, SKIPPED, Fate
+from shadow_router.records import COMPARED, SKIPPED
 from shadow_router.store import (
     Discrepancy,
     LatencySums,
