@@ -16,12 +16,13 @@ from shadow_router.asgi import (
 )
 from shadow_router.http_client import parse_origin
 from shadow_router.metrics import render_metrics
-from shadow_router.page import POLICY, render_page
+from shadow_router.page import policy, render_fragment, render_page
 from shadow_router.settings import Settings
 from shadow_router.summary import Summary, as_json, summarise
 
 _READY_S = 1.0
 _HTML = b"text/html; charset=utf-8"
+_JSON = b"application/json"
 _METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -45,6 +46,15 @@ class PrivateApp:
         self._live = parse_origin(settings.live_url)
         self._directory = directory
         self._has_router = has_router
+        self._views: dict[str, tuple[Callable[[Summary], bytes], bytes]] = {
+            "/": (lambda summary: render_page(summary).encode(), _HTML),
+            "/fragment": (lambda summary: render_fragment(summary).encode(), _HTML),
+            "/report.json": (
+                lambda summary: json.dumps(as_json(summary)).encode(),
+                _JSON,
+            ),
+            "/metrics": (render_metrics, _METRICS),
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -52,24 +62,17 @@ class PrivateApp:
         if method not in ("GET", "HEAD"):
             await _send_problem(send, 405)
             return
-        if path == "/":
-            page = await asyncio.to_thread(lambda: render_page(self._summarise()))
-            await _send(send, page.encode("utf-8"), _HTML)
-        elif path == "/report.json":
-            document = await asyncio.to_thread(lambda: as_json(self._summarise()))
-            await _send(send, json.dumps(document).encode(), b"application/json")
-        elif path == "/metrics":
-            text = await asyncio.to_thread(lambda: render_metrics(self._summarise()))
-            await _send(send, text, _METRICS)
-        elif path == "/livez":
-            await _send(send, b'{"status": "alive"}', b"application/json")
+        if path == "/livez":
+            await _send(send, b'{"status": "alive"}', _JSON)
         elif path == "/readyz":
             await self._readyz(send)
+        elif path in self._views:
+            render, kind = self._views[path]
+            # Reading the store takes milliseconds; the loop has exchanges to serve.
+            body = await asyncio.to_thread(lambda: render(summarise(self._directory)))
+            await _send(send, body, kind)
         else:
             await _send_problem(send, 404)
-
-    def _summarise(self) -> Summary:
-        return summarise(self._directory)
 
     async def _readyz(self, send: Send) -> None:
         """Say whether clients can be served; the shadow has no part in that."""
@@ -80,7 +83,7 @@ class PrivateApp:
             "live": "reachable" if live else "unreachable",
         }
         status = 200 if router and live else 503
-        await _send(send, json.dumps(document).encode(), b"application/json", status)
+        await _send(send, json.dumps(document).encode(), _JSON, status)
 
     async def _is_live_reachable(self) -> bool:
         try:
@@ -99,7 +102,7 @@ async def _send(send: Send, body: bytes, kind: bytes, status: int = 200) -> None
         (b"content-type", kind),
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-store"),
-        (b"content-security-policy", POLICY.encode("ascii")),
+        (b"content-security-policy", policy().encode("ascii")),
         (b"referrer-policy", b"no-referrer"),
         (b"x-content-type-options", b"nosniff"),
     ]
