@@ -134,7 +134,9 @@ def check_tested(wheel: Path) -> None:
     if not receipt(wheel).exists():
         raise Refused(f"{wheel.name} was not tested: run tox run -e publish")
     if receipt(wheel).read_text() != digest(wheel):
-        raise Refused(f"{wheel.name} is not the wheel that was tested: its bytes differ")
+        raise Refused(
+            f"{wheel.name} is not the wheel that was tested: its bytes differ"
+        )
 
 
 def check_changelog(changelog: Path, version: str) -> None:

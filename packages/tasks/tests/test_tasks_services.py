@@ -1,0 +1,196 @@
+"""The whole system, as ``tox run -e up`` starts it, on ports that are free."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+SERVICES = [sys.executable, "packages/tasks/services.py"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Running:
+    """The processes of one start, its ports, and what it has printed."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.public, self.private, live, shadow = (free_port() for _ in range(4))
+        self.live = live
+        self.output = folder / "output.txt"
+        self.environment = {
+            **os.environ,
+            "SHADOW_ROUTER_PUBLIC_PORT": str(self.public),
+            "SHADOW_ROUTER_PRIVATE_PORT": str(self.private),
+            "SHADOW_ROUTER_LIVE_URL": f"http://127.0.0.1:{live}",
+            "SHADOW_ROUTER_SHADOW_URL": f"http://127.0.0.1:{shadow}",
+            "SHADOW_ROUTER_DATA_DIR": str(folder / "data"),
+        }
+        if "serve" in arguments:
+            self.environment["IRIS_API_PORT"] = str(live)
+        self.process = subprocess.Popen(
+            [*SERVICES, *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=self.output.open("w"),
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def wait_for(self, text: str, timeout_s: float = 120) -> None:
+        deadline = time.monotonic() + timeout_s
+        while text not in self.output.read_text():
+            assert self.process.poll() is None, self.output.read_text()
+            assert time.monotonic() < deadline, self.output.read_text()
+            time.sleep(0.05)
+
+    def stop(self) -> int:
+        """Press Ctrl-C: everything the terminal's foreground group would get."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        return self.process.wait(timeout=40)
+
+    def started_pids(self) -> list[int]:
+        return [int(p) for p in re.findall(r"pid=(\d+)", self.output.read_text())]
+
+    def audit(self) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [".tox/services/router/bin/shadow-router", "audit", "--json"],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+        )
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    running = Running(tmp_path_factory.mktemp("up"), "up", "--traffic", "2000")
+    try:
+        running.wait_for("requests a second")
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.stop()
+
+
+def get(port: int, path: str) -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        return bytes(answer.read())
+
+
+def readme_curl() -> tuple[str, str]:
+    """Return the README's curl and the answer printed below it."""
+    text = (ROOT / "README.md").read_text()
+    found = re.search(r"```\n(curl .+?)\n```\n\n```json\n(.+?)\n```", text, re.S)
+    assert found is not None
+    return found.group(1).replace("\\\n", ""), found.group(2)
+
+
+def test_curl_of_the_readme_gives_the_answer_it_shows(system: Running) -> None:
+    command, shown = readme_curl()
+    assert "127.0.0.1:8000" in command
+    here = command.replace("127.0.0.1:8000", f"127.0.0.1:{system.public}")
+    done = subprocess.run(shlex.split(here), capture_output=True, check=True)
+    assert json.loads(done.stdout) == json.loads(shown)
+
+
+def test_traffic_is_answered_when_sent(system: Running) -> None:
+    assert "traffic: 2,000 of 2,000 answered 200" in system.output.read_text()
+
+
+def test_curl_that_is_printed_works_when_pasted(system: Running) -> None:
+    command = next(
+        line for line in system.output.read_text().splitlines() if "  curl" in line
+    )
+    done = subprocess.run(shlex.split(command), capture_output=True, check=True)
+    assert json.loads(done.stdout)["model"]["version"] == "1.0.0"
+
+
+def test_books_balance_and_versions_differ_when_traffic_has_passed(
+    system: Running,
+) -> None:
+    deadline = time.monotonic() + 30
+    report = json.loads(get(system.private, "/report.json"))
+    while report["counters"]["in_flight"] and time.monotonic() < deadline:
+        time.sleep(0.1)
+        report = json.loads(get(system.private, "/report.json"))
+    done = system.audit()
+    assert done.returncode == 0, done.stdout + done.stderr
+    fates = json.loads(done.stdout)["fates"]
+    assert fates["proba_shift"] + fates["label_flip"] > 1000
+    assert fates["label_flip"] > 0
+    assert sum(fates.values()) == json.loads(done.stdout)["received"]
+
+
+def test_report_page_shows_both_versions_when_opened(system: Running) -> None:
+    page = get(system.private, "/").decode()
+    assert "1.0.0" in page
+    assert "1.1.0" in page
+
+
+def test_records_hold_every_prediction_when_traffic_has_passed(
+    system: Running,
+) -> None:
+    records = (ROOT / ".tox/services/live.records.jsonl").read_text().splitlines()
+    assert len(records) >= 2000
+    assert json.loads(records[-1])["model"]["version"] == "1.0.0"
+
+
+def test_second_start_says_which_port_is_busy_when_one_runs(system: Running) -> None:
+    done = subprocess.run(
+        [*SERVICES, "up"],
+        cwd=ROOT,
+        env=system.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"cannot start: 127.0.0.1:{system.public} cannot be used: Address already in "
+        "use (stop it, or set SHADOW_ROUTER_PUBLIC_PORT)\n"
+    )
+
+
+def test_ctrl_c_leaves_no_process_and_no_traceback_when_pressed(
+    system: Running,
+) -> None:
+    # Last in this file: it ends the system that the others share.
+    pids = system.started_pids()
+    assert len(pids) == 3
+    assert system.stop() == 0
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert "Traceback" not in system.output.read_text()
+    assert system.audit().returncode == 0
+
+
+def test_serve_runs_the_live_api_alone_when_started(tmp_path: Path) -> None:
+    running = Running(tmp_path, "serve")
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                health = json.loads(get(running.live, "/health"))
+                break
+            except OSError:
+                assert time.monotonic() < deadline, running.output.read_text()
+                time.sleep(0.1)
+        assert health["model_version"] == "1.0.0"
+    finally:
+        assert running.stop() == 0
+    assert "Traceback" not in running.output.read_text()
