@@ -1,0 +1,101 @@
+"""
+Everything that can go wrong in this unit, as one small tree; no HTTP in it.
+
+IrisApiError
+├── CannotStart             the process ends with one line
+│   ├── SettingsInvalid     an IRIS_API_* variable cannot be used
+│   ├── ListenerBusy        the address cannot be listened on
+│   └── RecordsUnopened     the destination of the records cannot be opened
+├── ModelUnusable           the model is not what its manifest says
+├── BodyTooLarge            more bytes than a request may have
+├── UnsupportedBody         the headers announce something other than plain JSON
+├── MalformedJson           the bytes are not JSON
+├── InvalidInputs           JSON, but not rows this model can predict
+├── RecordNotWritten        a prediction that cannot be kept on record
+└── Stopping                the process is about to end
+
+`problems` maps them to statuses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class IrisApiError(Exception):
+    """The root: catch this to catch all that the unit raises on purpose."""
+
+
+class CannotStart(IrisApiError):
+    """Raised before anything is served; its text is one line for the operator."""
+
+
+class SettingsInvalid(CannotStart):
+    """Raised when a setting is unknown or malformed; names it, not its value."""
+
+
+class ListenerBusy(CannotStart):
+    """Raised when host and port cannot be listened on."""
+
+
+class RecordsUnopened(CannotStart):
+    """Raised when the destination of the records cannot be opened."""
+
+
+class ModelUnusable(IrisApiError):
+    """Raised when the model cannot be loaded or fails its golden rows."""
+
+
+class BodyTooLarge(IrisApiError):
+    """Raised when a body exceeds the cap; the rest of it is never read."""
+
+
+class UnsupportedBody(IrisApiError):
+    """Raised on a content type or encoding that is not taken; says which is."""
+
+
+class MalformedJson(IrisApiError):
+    """Raised when a body is not JSON; says where, without quoting it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """
+    One thing wrong with a document.
+
+    Attributes
+    ----------
+    pointer : str
+        JSON pointer (RFC 6901) to the place; empty for the whole document.
+    detail : str
+        What is wrong and what to do; never the value.
+    """
+
+    pointer: str
+    detail: str
+
+
+class InvalidInputs(IrisApiError):
+    """
+    Raised when a document cannot be predicted.
+
+    Parameters
+    ----------
+    faults : tuple of Fault
+        The first of them, in document order.
+    more : int
+        How many faults are not listed.
+    """
+
+    def __init__(self, faults: tuple[Fault, ...], more: int = 0) -> None:
+        super().__init__(f"{len(faults) + more} faults")
+        self.faults = faults
+        self.more = more
+
+
+class RecordNotWritten(IrisApiError):
+    """Raised when a record cannot be written; its prediction must not leave."""
+
+
+class Stopping(IrisApiError):
+    """Raised when a request was not finished before the process had to end."""

@@ -1,0 +1,135 @@
+"""
+Errors as answers: RFC 9457 problems, and the one table from error to status.
+
+A problem never holds a value of the client, nor the text of an exception.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from iris_api.errors import (
+    BodyTooLarge,
+    Fault,
+    InvalidInputs,
+    IrisApiError,
+    MalformedJson,
+    ModelUnusable,
+    RecordNotWritten,
+    Stopping,
+    UnsupportedBody,
+)
+
+MEDIA_TYPE = "application/problem+json"
+MAX_BYTES = 4096
+MAX_BODY_BYTES = 256 * 1024
+
+# Our own table: the standard library's titles differ between Python versions.
+TITLES = {
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    422: "Unprocessable Content",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+
+DETAILS = {
+    404: "nothing is at this path; GET /docs lists what there is",
+    405: "this path does not take this method; see the Allow header",
+    500: "something went wrong here; quote request_id when you report it",
+}
+
+RETRY_AFTER_S = "5"
+
+_STATUS_OF: dict[type[IrisApiError], int] = {
+    BodyTooLarge: 413,
+    UnsupportedBody: 415,
+    MalformedJson: 400,
+    InvalidInputs: 422,
+    ModelUnusable: 503,
+    RecordNotWritten: 503,
+    Stopping: 503,
+}
+
+_DETAIL_OF: dict[type[IrisApiError], str] = {
+    BodyTooLarge: f"the body exceeds {MAX_BODY_BYTES // 1024} KiB; split the request",
+    InvalidInputs: "the inputs cannot be predicted; see errors",
+    ModelUnusable: "the model does not answer as it should",
+    RecordNotWritten: "the prediction cannot be put on record; nothing was predicted",
+    Stopping: "this process is stopping; send the request again",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """
+    An error answer before it has a request.
+
+    Attributes
+    ----------
+    status : int
+        HTTP status.
+    detail : str
+        What is wrong with this request and what to do.
+    faults : tuple of Fault
+        Places in the document.
+    more : int
+        Faults that are not listed.
+    headers : dict of str to str
+        Further headers of the answer.
+    """
+
+    status: int
+    detail: str
+    faults: tuple[Fault, ...] = ()
+    more: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def body(self, request_id: str) -> bytes:
+        """Return the JSON document, at most 4 KiB: entries that do not fit count."""
+        entries = [{"pointer": f.pointer, "detail": f.detail} for f in self.faults]
+        more = self.more
+        encoded = self._encode(request_id, entries, more)
+        while len(encoded) > MAX_BYTES:
+            entries.pop()
+            more += 1
+            encoded = self._encode(request_id, entries, more)
+        return encoded
+
+    def _encode(
+        self, request_id: str, entries: list[dict[str, str]], more: int
+    ) -> bytes:
+        document: dict[str, object] = {
+            "type": "about:blank",
+            "title": TITLES.get(self.status, "Error"),
+            "status": self.status,
+            "detail": self.detail,
+            "request_id": request_id,
+        }
+        if entries:
+            document["errors"] = entries
+        if more:
+            document["more_errors"] = more
+        return json.dumps(document, separators=(",", ":")).encode()
+
+
+def problem_of(error: IrisApiError) -> Problem:
+    """Return what the client is told of an error."""
+    kind = type(error)
+    status = _STATUS_OF[kind]
+    # The texts of those without an entry are written for clients.
+    detail = _DETAIL_OF.get(kind, str(error))
+    headers = {"Retry-After": RETRY_AFTER_S} if status == 503 else {}
+    if isinstance(error, InvalidInputs):
+        return Problem(status, detail, error.faults, error.more)
+    return Problem(status, detail, headers=headers)
+
+
+def problem_of_status(status: int, headers: dict[str, str]) -> Problem:
+    """Return the problem for a bare HTTP status, such as that of no such path."""
+    detail = DETAILS.get(status, "the request cannot be answered")
+    return Problem(status, detail, headers=headers)

@@ -1,0 +1,136 @@
+"""
+Everything over FastAPI: what the model is, how the process is, and the documentation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from iris_api import __version__
+from iris_api.errors import IrisApiError, Stopping
+from iris_api.openapi import describe_api, problem_response
+from iris_api.predictor import Predictor
+from iris_api.problems import MEDIA_TYPE, Problem, problem_of, problem_of_status
+from iris_api.schemas import Health, ModelCard, Schemas, Status
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """
+    Where the process is in its life.
+
+    Attributes
+    ----------
+    draining : bool
+        Whether it finishes what it has accepted and wants nothing new.
+    answered : int
+        Requests answered so far.
+    """
+
+    draining: bool = False
+    answered: int = 0
+
+
+def build_app(predictor: Predictor, schemas: Schemas, lifecycle: Lifecycle) -> FastAPI:
+    """
+    Return the application for all that is not hot.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        The model to tell about.
+    schemas : Schemas
+        Documents of the prediction route, for the documentation.
+    lifecycle : Lifecycle
+        Decides on readiness.
+    """
+    card = predictor.card
+    app = FastAPIOffline(
+        title=f"{card.name} {card.version}",
+        version=__version__,
+        description=f"Predicts {card.target}: {', '.join(card.classes)}.",
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    _add_routes(app, predictor, lifecycle)
+    document = describe_api(app, schemas, predictor)
+    app.openapi = lambda: document  # type: ignore[method-assign]
+    app.add_exception_handler(HTTPException, _answer_http_exception)
+    app.add_exception_handler(IrisApiError, _answer_our_error)
+    app.add_exception_handler(Exception, _answer_unexpected)
+    return app
+
+
+def _add_routes(app: FastAPI, predictor: Predictor, lifecycle: Lifecycle) -> None:
+    card = predictor.card
+    health = Health(
+        name="iris_api", api_version=__version__, model_version=card.version
+    )
+    not_ready = problem_response("The model or the process is not ready.", 503)
+
+    @app.get("/", include_in_schema=False)
+    async def start() -> RedirectResponse:
+        return RedirectResponse("/docs")
+
+    @app.get("/v1/model", tags=["model"], summary="What the model is")
+    async def model() -> ModelCard:
+        return card
+
+    @app.get("/health", tags=["process"], summary="Who is answering")
+    async def who() -> Health:
+        return health
+
+    @app.get("/livez", tags=["process"], summary="Whether the process is alive")
+    async def livez() -> Status:
+        return Status(status="alive")
+
+    @app.get(
+        "/readyz",
+        tags=["process"],
+        summary="Whether predictions are right, proved now",
+        responses={503: not_ready},
+    )
+    async def readyz() -> Status:
+        if lifecycle.draining:
+            raise Stopping
+        predictor.check_ready()
+        return Status(status="ready")
+
+
+async def _answer_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if "Allow" in headers:
+        methods = {method.strip() for method in headers["Allow"].split(",")}
+        methods |= {"HEAD", "OPTIONS"} if "GET" in methods else {"OPTIONS"}
+        headers["Allow"] = ", ".join(sorted(methods))
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=headers)
+    return _respond(problem_of_status(error.status_code, headers), request)
+
+
+async def _answer_our_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, IrisApiError)
+    return _respond(problem_of(error), request)
+
+
+async def _answer_unexpected(request: Request, error: Exception) -> Response:
+    # Starlette raises the error again; the gateway logs it, once.
+    return _respond(problem_of_status(500, {}), request)
+
+
+def _respond(problem: Problem, request: Request) -> Response:
+    state: dict[str, Any] = request.scope["state"]
+    return Response(
+        problem.body(state["request_id"]),
+        status_code=problem.status,
+        headers=problem.headers,
+        media_type=MEDIA_TYPE,
+    )
