@@ -33,7 +33,8 @@ from shadow_router.writer import Writer
 
 SOCKET_NAME = "collector.sock"
 _LOCK_NAME = "collector.lock"
-_STREAM_LIMIT = 1024 * 1024
+# Small: what waits for a slow shadow should wait in the router's bounded queue.
+_STREAM_LIMIT = 64 * 1024
 _FINALISE_EVERY_S = 1.0
 
 

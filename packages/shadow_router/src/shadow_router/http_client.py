@@ -8,24 +8,19 @@ parsing is left to httptools.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from time import monotonic
-from typing import cast
 from urllib.parse import urlsplit
 
-import httptools
-
-from shadow_router.errors import UpstreamBroken, UpstreamRefused, UpstreamTooLarge
+from shadow_router.connection import Connection
+from shadow_router.errors import UpstreamRefused, UpstreamTooLarge
 
 Headers = list[tuple[bytes, bytes]]
 
 #: Shorter than the five seconds after which uvicorn closes a silent connection, so
 #: that a request is not sent into one that is just being closed.
 MAX_IDLE_S = 2.0
-_HEAD_CAP = 64 * 1024
-_HIGH_WATER = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,171 +55,10 @@ def encode_head(
     return b"".join(lines)
 
 
-class _Connection(asyncio.Protocol):
-    """One connection, used by one request at a time."""
-
-    def __init__(self) -> None:
-        self.transport: asyncio.Transport
-        self.idle_since = 0.0
-        self._waiter: asyncio.Future[None] | None = None
-        self._writable: asyncio.Future[None] | None = None
-        self._lost = False
-        self.begin(head_only=False)
-
-    def begin(self, head_only: bool) -> None:
-        self._parser = httptools.HttpResponseParser(self)
-        self._head_only = head_only
-        self._head_bytes = 0
-        self._framed = False
-        self._buffered = 0
-        self.headers: Headers = []
-        self.status = 0
-        self.chunks: deque[bytes] = deque()
-        self.complete = False
-        self.reusable = False
-        self.fault = ""
-
-    # Transport callbacks
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Uvloop's transports have the methods but not the base class.
-        self.transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        if self.complete:
-            # Nobody asked for these bytes: whatever they are, they answer nothing.
-            self.reusable = False
-            self.transport.abort()
-            return
-        if not self.status:
-            self._head_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            if not self.complete:
-                self._fail("the answer is not HTTP")
-            self.reusable = False
-        except httptools.HttpParserUpgrade:
-            self._fail("the answer changes the protocol")
-        if not self.status and self._head_bytes > _HEAD_CAP:
-            self._fail("the head of the answer does not end")
-
-    def eof_received(self) -> None:
-        self._end()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._lost = True
-        self._end()
-        if self._writable and not self._writable.done():
-            self._writable.set_result(None)
-
-    def pause_writing(self) -> None:
-        self._writable = asyncio.get_running_loop().create_future()
-
-    def resume_writing(self) -> None:
-        if self._writable and not self._writable.done():
-            self._writable.set_result(None)
-        self._writable = None
-
-    # Parser callbacks
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name, value))
-        if name.lower() in (b"content-length", b"transfer-encoding"):
-            self._framed = True
-
-    def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if status < 200:
-            # An interim answer is for this hop alone; the final one follows.
-            self.headers.clear()
-            return
-        self.status = status
-        if self._head_only:
-            self._finish()
-        self._wake()
-
-    def on_body(self, body: bytes) -> None:
-        if self.complete:
-            return
-        self.chunks.append(body)
-        self._buffered += len(body)
-        if self._buffered > _HIGH_WATER:
-            self.transport.pause_reading()
-        self._wake()
-
-    def on_message_complete(self) -> None:
-        if self.status and not self.complete:
-            self._finish()
-
-    # What a request does with it
-
-    @property
-    def is_open(self) -> bool:
-        return not (self._lost or self.transport.is_closing())
-
-    async def wait_for_head(self) -> None:
-        while not (self.status or self.fault):
-            await self._wait()
-        if self.fault and not self.status:
-            raise UpstreamBroken(self.fault)
-
-    async def next_chunk(self) -> bytes:
-        while not (self.chunks or self.complete or self.fault):
-            await self._wait()
-        if self.chunks:
-            chunk = self.chunks.popleft()
-            before = self._buffered
-            self._buffered -= len(chunk)
-            if before > _HIGH_WATER >= self._buffered and self.is_open:
-                self.transport.resume_reading()
-            return chunk
-        if self.fault:
-            raise UpstreamBroken(self.fault)
-        return b""
-
-    async def write(self, data: bytes) -> None:
-        if self._writable is not None:
-            await self._writable
-        if not self._lost:
-            self.transport.write(data)
-
-    def _finish(self) -> None:
-        self.complete = True
-        self.reusable = self._parser.should_keep_alive()
-        self._wake()
-
-    def _end(self) -> None:
-        if self.complete:
-            self.reusable = False
-        elif self.status and not self._framed:
-            # Without a length the end of the connection is the end of the body.
-            self.complete = True
-            self._wake()
-        elif not self.fault:
-            self._fail("the connection ended before the answer did")
-
-    def _fail(self, fault: str) -> None:
-        self.fault = fault
-        self._wake()
-        self.transport.abort()
-
-    def _wake(self) -> None:
-        if self._waiter and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-
 class Answer:
     """An answer whose head has arrived; `release` it whatever happens."""
 
-    def __init__(self, client: "HttpClient", connection: _Connection) -> None:
+    def __init__(self, client: "HttpClient", connection: Connection) -> None:
         self._client = client
         self._connection = connection
         self.status = connection.status
@@ -273,7 +107,7 @@ class HttpClient:
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
-        self._idle: list[_Connection] = []
+        self._idle: list[Connection] = []
 
     async def send(
         self, head: bytes, body: bytes = b"", *, head_only: bool = False
@@ -317,7 +151,7 @@ class HttpClient:
             raise
         return Answer(self, connection)
 
-    def take_back(self, connection: _Connection) -> None:
+    def take_back(self, connection: Connection) -> None:
         """Keep the connection for the next request if nothing is left on it."""
         if (
             connection.complete
@@ -342,7 +176,7 @@ class HttpClient:
         while self._idle and self._idle[0].idle_since < limit:
             self._idle.pop(0).transport.close()
 
-    async def _connection(self) -> _Connection:
+    async def _connection(self) -> Connection:
         limit = monotonic() - MAX_IDLE_S
         while self._idle:
             connection = self._idle.pop()
@@ -352,7 +186,7 @@ class HttpClient:
         loop = asyncio.get_running_loop()
         try:
             _, connection = await loop.create_connection(
-                _Connection,
+                Connection,
                 self.origin.host,
                 self.origin.port,
                 ssl=self.origin.tls or None,

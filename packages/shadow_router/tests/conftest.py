@@ -1,0 +1,32 @@
+"""Fixtures: a well-behaved live server and a system that is always stopped."""
+
+import contextlib
+
+import pytest
+
+from .router_fakes import FakeServer
+from .router_system import System
+
+
+@pytest.fixture
+def live():
+    with FakeServer() as server:
+        yield server
+
+
+@pytest.fixture
+def shadow():
+    with FakeServer() as server:
+        yield server
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Return a function that starts a system; all are stopped after the test."""
+    with contextlib.ExitStack() as stack:
+
+        def start_system(live_url, shadow_url, name="data", **settings):
+            system = System(tmp_path / name, live_url, shadow_url, **settings)
+            return stack.enter_context(system)
+
+        yield start_system

@@ -1,0 +1,233 @@
+"""The router as its users have it: real processes, real sockets, a data directory."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+COMMAND = [sys.executable, "-W", "error", "-m", "shadow_router"]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def refused_url():
+    return f"http://127.0.0.1:{free_port()}"
+
+
+def wait_until(condition, within_s=10.0, what="the condition"):
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if found := condition():
+                return found
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not come within {within_s} s")
+
+
+def is_running(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+class System:
+    """One `shadow-router serve` with everything a test may ask of it."""
+
+    def __init__(self, directory, live_url, shadow_url, only=None, **settings):
+        self.directory = Path(directory)
+        self.public, self.private = free_port(), free_port()
+        values = {
+            "PUBLIC_PORT": self.public,
+            "PRIVATE_PORT": self.private,
+            "LIVE_URL": live_url,
+            "SHADOW_URL": shadow_url,
+            "DATA_DIR": self.directory,
+            "GRACE_S": 3,
+            **settings,
+        }
+        names = {k: v for k, v in os.environ.items() if "SHADOW_ROUTER" not in k}
+        self.env = names | {f"SHADOW_ROUTER_{k}": str(v) for k, v in values.items()}
+        self._arguments = ["--only", only] if only else []
+        self._only = only
+        self.log_path = self.directory.parent / f"{self.directory.name}.log"
+        self.process = None
+
+    def __enter__(self):
+        return self.start()
+
+    def start(self, wait=True):
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*COMMAND, "serve", *self._arguments], env=self.env, stderr=log
+            )
+        if wait:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self):
+        if self._only == "router":
+            return wait_until(self._accepts, what="the listener")
+        path = "/livez" if self._only else "/readyz"
+        return wait_until(lambda: self.private_get(path)[0] == 200, what="readiness")
+
+    def _accepts(self):
+        with socket.create_connection(self.public_at):
+            return True
+
+    def __exit__(self, *_):
+        pids = [self.process.pid, *self.children()]
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(20)
+        for pid in filter(is_running, pids):
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait(5)
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+    @property
+    def public_at(self):
+        return ("127.0.0.1", self.public)
+
+    @property
+    def log(self):
+        return self.log_path.read_text()
+
+    def children(self):
+        pid = self.process.pid
+        try:
+            text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        except FileNotFoundError:
+            return []
+        return [int(child) for child in text.split()]
+
+    def child(self, role):
+        """Return the pid of the router or the collector process."""
+
+        def find():
+            for pid in self.children():
+                with contextlib.suppress(OSError):
+                    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                    if role.encode() in words:
+                        return pid
+            return None
+
+        return wait_until(find, what=f"the {role} process")
+
+    def client(self):
+        return http.client.HTTPConnection(*self.public_at, timeout=10)
+
+    def private_get(self, path):
+        connection = http.client.HTTPConnection("127.0.0.1", self.private, timeout=5)
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+
+    def report(self):
+        status, text = self.private_get("/report.json")
+        assert status == 200
+        return json.loads(text)
+
+    def run(self, *arguments):
+        return subprocess.run(
+            [*COMMAND, *arguments],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+
+    def audit(self):
+        """Return the audit as JSON, having held it to its exit code."""
+        done = self.run("audit", "--json")
+        found = json.loads(done.stdout)
+        assert done.returncode == (0 if found["balances"] else 1), done.stderr
+        return found
+
+    def settled_fates(self, within_s=15.0):
+        """Return the fates other than zero once nothing is in flight any more."""
+        wait_until(lambda: self.report()["open"] == 0, within_s, "the last fate")
+        found = self.audit()
+        assert found["balances"], found["differences"]
+        assert found["received"] == sum(found["fates"].values())
+        return {fate: n for fate, n in found["fates"].items() if n}
+
+    def database(self):
+        path = self.directory / "comparisons.sqlite"
+        return contextlib.closing(sqlite3.connect(path, isolation_level=None))
+
+
+def post(client, number, request_id=None, padding=0):
+    """Send one prediction request and return the status of its answer."""
+    headers = {"content-type": "application/json"}
+    if request_id:
+        headers["x-request-id"] = request_id
+    body = b'{"inputs": [%d]}' % number + b" " * padding
+    client.request("POST", "/v1/predict", body, headers)
+    answer = client.getresponse()
+    answer.read()
+    return answer.status
+
+
+def post_many(system, count, prefix="id"):
+    """Send many over one kept connection; every one must be answered 200."""
+    with contextlib.closing(system.client()) as client:
+        for number in range(count):
+            assert post(client, number, f"{prefix}-{number}") == 200
+
+
+def read_answer(stream):
+    """Return head and body bytes of one answer from a socket's file, as they came."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        byte = stream.readline()
+        if not byte:
+            return head, b""
+        head += byte
+    lower = head.lower()
+    if b"transfer-encoding: chunked" in lower:
+        body = b""
+        while True:
+            line = stream.readline()
+            size = int(line, 16)
+            body += stream.read(size)
+            stream.readline()
+            if not size:
+                return head, body
+    for line in lower.split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return head, stream.read(int(line.partition(b":")[2]))
+    return head, b""
+
+
+def raw_exchange(port, request, is_head=False):
+    """Send bytes on a new socket and return head and body of the answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request)
+        with connection.makefile("rb") as stream:
+            if is_head:
+                head = b""
+                while not head.endswith(b"\r\n\r\n"):
+                    line = stream.readline()
+                    if not line:
+                        break
+                    head += line
+                return head, b""
+            return read_answer(stream)

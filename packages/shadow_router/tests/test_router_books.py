@@ -1,0 +1,273 @@
+"""P13: the books balance, whatever is killed, and a false book is found out."""
+
+import asyncio
+import contextlib
+import http.client
+import os
+import random
+import signal
+import threading
+import time
+
+import pytest
+
+from shadow_router.books import RouterBooks, RunState, find_books, read_page
+from shadow_router.records import Fate
+
+from .router_fakes import FakeServer
+from .router_system import is_running, post, post_many, wait_until
+
+
+class Traffic:
+    """Clients that send until they are told to stop, whatever happens."""
+
+    def __init__(self, system, clients=3):
+        self.answered = 0
+        self.unanswered = 0
+        self._system = system
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._send, args=(n,)) for n in range(clients)
+        ]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(15)
+
+    def _send(self, seed):
+        number = seed
+        while not self._stop.is_set():
+            with contextlib.closing(self._system.client()) as client:
+                try:
+                    while not self._stop.is_set():
+                        number += 3
+                        assert post(client, number % 500) in (200, 502)
+                        self.answered += 1
+                except (OSError, http.client.HTTPException):
+                    self.unanswered += 1
+                    time.sleep(0.02)
+
+
+async def answer_at_random(arrived, writer):
+    await asyncio.sleep(random.random() * 0.02)
+    if random.random() < 0.1:
+        return False
+    return await FakeServer.answer_well(arrived, writer)
+
+
+def test_books_balance_while_running_when_traffic_moves(live, start):
+    with FakeServer(answer_at_random) as shadow:
+        system = start(live.url, shadow.url)
+        with Traffic(system):
+            for _ in range(5):
+                found = system.audit()
+                assert found["balances"], found["differences"]
+        fates = system.settled_fates()
+        assert set(fates) == {"match", "shadow_error"}
+
+
+def test_books_balance_when_collector_is_killed_again_and_again(live, start):
+    with FakeServer(answer_at_random) as shadow:
+        system = start(live.url, shadow.url)
+        with Traffic(system) as traffic:
+            for _ in range(3):
+                time.sleep(0.3)
+                pid = system.child("collector")
+                os.kill(pid, signal.SIGKILL)
+                wait_until(lambda pid=pid: not is_running(pid))
+                system.wait_ready()
+        # The router did not notice: not one connection broke.
+        assert traffic.unanswered == 0
+        fates = system.settled_fates()
+        assert sum(fates.values()) == traffic.answered
+        assert fates["dropped_crash"] > 0
+        assert system.stop() == 0
+        after = system.audit()
+        assert after["balances"] and after["received"] == traffic.answered
+        assert after["unsettled"] == 0
+
+
+def test_books_balance_when_router_is_killed(live, start):
+    with FakeServer(answer_at_random) as shadow:
+        system = start(live.url, shadow.url)
+        with Traffic(system) as traffic:
+            time.sleep(0.5)
+            os.kill(system.child("router"), signal.SIGKILL)
+            # The parent stops the collector in order and says that it went wrong.
+            assert system.process.wait(20) == 1
+        assert traffic.unanswered > 0
+        found = system.audit()
+        assert found["balances"], found["differences"]
+        assert traffic.answered <= found["received"] <= traffic.answered + 3
+        assert found["unsettled"] == 0
+        system.start()
+        post_many(system, 10)
+        again = system.settled_fates()
+        assert sum(again.values()) == found["received"] + 10
+
+
+def test_books_are_settled_at_the_next_start_when_everything_is_killed(live, start):
+    with FakeServer(answer_at_random) as shadow:
+        system = start(live.url, shadow.url)
+        pids = [*system.children(), system.process.pid]
+        with Traffic(system) as traffic:
+            time.sleep(0.5)
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+            system.process.wait(5)
+        found = system.audit()
+        assert found["balances"], found["differences"]
+        assert found["received"] >= traffic.answered
+        system.start()
+        assert sum(system.settled_fates().values()) == found["received"]
+        assert system.audit()["unsettled"] == 0
+
+
+def test_books_balance_when_collector_is_stopped_by_a_signal(live, start):
+    with FakeServer(answer_at_random) as shadow:
+        system = start(live.url, shadow.url)
+        with Traffic(system) as traffic:
+            time.sleep(0.3)
+            pid = system.child("collector")
+            os.kill(pid, signal.SIGTERM)
+            wait_until(lambda: not is_running(pid))
+            system.wait_ready()
+        assert sum(system.settled_fates().values()) == traffic.answered
+        assert traffic.unanswered == 0
+
+
+def test_clients_are_served_and_copies_dropped_when_collector_is_frozen(
+    live, shadow, start
+):
+    system = start(live.url, shadow.url, QUEUE_ITEMS=50, GRACE_S=1)
+    pid = system.child("collector")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with contextlib.closing(system.client()) as client:
+            began = time.monotonic()
+            for number in range(1000):
+                assert post(client, number, padding=2000) == 200
+            assert time.monotonic() - began < 10
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    fates = system.settled_fates()
+    assert set(fates) == {"match", "dropped_queue"}
+    assert sum(fates.values()) == 1000
+
+
+def test_leftovers_are_dropped_shutdown_when_there_is_no_collector(
+    live, shadow, start
+):
+    system = start(live.url, shadow.url, only="router", GRACE_S=0.3)
+    post_many(system, 20)
+    assert system.stop() == 0
+    (page,) = [read_page(path) for path in find_books(system.directory)]
+    assert page.fates[Fate.DROPPED_SHUTDOWN] == 20
+    assert page.received == page.decided == 20
+    assert not page.is_alive
+
+
+def test_queue_is_drained_to_the_collector_when_stopped(live, start):
+    async def answer_late(arrived, writer):
+        await asyncio.sleep(0.05)
+        return await FakeServer.answer_well(arrived, writer)
+
+    with FakeServer(answer_late) as shadow:
+        system = start(live.url, shadow.url)
+        post_many(system, 200)
+        assert system.stop() == 0
+        found = system.audit()
+        assert found["balances"], found["differences"]
+        assert found["fates"]["match"] == 200
+        assert not find_books(system.directory)
+
+
+@pytest.mark.parametrize(
+    ("tamper", "difference"),
+    [
+        ("UPDATE counters SET n = n + 1 WHERE fate = 'match'", "closed books"),
+        ("DELETE FROM comparisons WHERE id = 3", "rows with fate match"),
+        ("UPDATE comparisons SET fate = 'match' WHERE id = 1", "rows with fate"),
+        ("DELETE FROM counters WHERE fate = 'skipped_method'", "closed books"),
+    ],
+)
+def test_audit_is_red_and_names_the_difference_when_books_are_false(
+    live, shadow, start, tamper, difference
+):
+    flipping = (b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n", FakeServer.answer_well)
+
+    async def fail_first(arrived, writer):
+        if arrived.values("x-request-id") == ["id-0"]:
+            writer.write(flipping[0])
+            return True
+        return await flipping[1](arrived, writer)
+
+    shadow.script = fail_first
+    system = start(live.url, shadow.url)
+    post_many(system, 5)
+    with contextlib.closing(system.client()) as client:
+        client.request("GET", "/other")
+        client.getresponse().read()
+    assert system.stop() == 0
+    assert system.run("audit").returncode == 0
+    with system.database() as database:
+        assert database.execute(tamper).rowcount == 1
+    done = system.run("audit")
+    assert done.returncode == 1
+    assert "THE BOOKS DO NOT BALANCE" in done.stdout
+    assert difference in done.stdout
+    found = system.audit()
+    assert any(difference in one["check"] for one in found["differences"])
+
+
+def test_audit_is_red_when_a_router_claims_a_clean_stop_it_did_not_have(tmp_path):
+    from shadow_router import audit
+    from shadow_router.store import Store
+
+    store = Store(tmp_path)
+    books = RouterBooks(tmp_path)
+    books.count_received()
+    assert audit.audit(tmp_path, patience_s=0).balances
+    books.close(RunState.SETTLED)
+    found = audit.audit(tmp_path, patience_s=0)
+    store.close()
+    wrong = [check.name for check in found.checks if not check.holds]
+    assert len(wrong) == 1 and "nothing left after a clean stop" in wrong[0]
+
+
+def test_audit_is_red_when_a_gauge_is_wrong(tmp_path):
+    from shadow_router import audit
+    from shadow_router.store import Store
+
+    store = Store(tmp_path)
+    books = RouterBooks(tmp_path)
+    books.count_received()
+    books.count_fate(Fate.SKIPPED_METHOD)
+    books.count_fate(Fate.SKIPPED_METHOD)
+    found = audit.audit(tmp_path, patience_s=0)
+    books.close(RunState.UNCONFIRMED)
+    store.close()
+    assert not found.balances
+
+
+def test_comparisons_are_dropped_writer_when_the_store_is_locked(live, shadow, start):
+    system = start(live.url, shadow.url)
+    post_many(system, 5, "before")
+    assert system.settled_fates() == {"match": 5}
+    with system.database() as database:
+        database.execute("BEGIN IMMEDIATE")
+        post_many(system, 30, "locked")
+        # Longer than the store waits for a lock.
+        wait_until(lambda: system.report()["fates"]["dropped_writer"] == 30)
+        database.execute("ROLLBACK")
+    post_many(system, 5, "after")
+    assert system.settled_fates() == {"match": 10, "dropped_writer": 30}
+    assert system.report()["verdict"]["state"] == "INVALID"
+    assert system.stop() == 0
+    assert system.audit()["fates"]["dropped_writer"] == 30
