@@ -42,14 +42,15 @@ class Running:
         }
         if "serve" in arguments:
             self.environment["IRIS_API_PORT"] = str(live)
-        self.process = subprocess.Popen(
-            [*SERVICES, *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            stdout=self.output.open("w"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with self.output.open("w") as output:
+            self.process = subprocess.Popen(
+                [*SERVICES, *arguments],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def wait_for(self, text: str, timeout_s: float = 120) -> None:
         deadline = time.monotonic() + timeout_s
@@ -125,7 +126,7 @@ def test_books_balance_and_versions_differ_when_traffic_has_passed(
 ) -> None:
     deadline = time.monotonic() + 30
     report = json.loads(get(system.private, "/report.json"))
-    while report["counters"]["in_flight"] and time.monotonic() < deadline:
+    while report["open"] and time.monotonic() < deadline:
         time.sleep(0.1)
         report = json.loads(get(system.private, "/report.json"))
     done = system.audit()
