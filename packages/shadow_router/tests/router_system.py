@@ -145,10 +145,10 @@ class System:
         assert status == 200
         return json.loads(text)
 
-    def run(self, *arguments):
+    def run(self, *arguments, **environment):
         return subprocess.run(
             [*COMMAND, *arguments],
-            env=self.env,
+            env=self.env | environment,
             capture_output=True,
             text=True,
             timeout=30,

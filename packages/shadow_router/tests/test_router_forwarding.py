@@ -258,9 +258,7 @@ def test_long_bodies_pass_and_are_skipped_when_over_the_cap(
 
 
 @pytest.mark.parametrize("is_chunked", [True, False])
-def test_long_answers_pass_and_are_skipped_when_over_the_cap(
-    shadow, start, is_chunked
-):
+def test_long_answers_pass_and_are_skipped_when_over_the_cap(shadow, start, is_chunked):
     body = bytes(range(256)) * 2000
 
     async def answer_long(arrived, writer):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from shadow_router.accounts import Accounts, add_up, read_pages
 from shadow_router.books import Page, RunState, find_books
+from shadow_router.directory import has_collector
 from shadow_router.records import WITH_ROW, Fate
 from shadow_router.store import StoredBooks, read_books
 
@@ -68,7 +69,7 @@ def audit(directory: Path, patience_s: float = _PATIENCE_S) -> Audit:
     directory : Path
         Where the books are.
     patience_s : float
-        How long to look again while a check does not hold.
+        How long to look again while processes run and a check does not hold.
 
     Raises
     ------
@@ -83,7 +84,10 @@ def audit(directory: Path, patience_s: float = _PATIENCE_S) -> Audit:
         found = _audit(books, pages)
         # A router finalised between the two readings would be in neither.
         is_whole = names <= {page.router_id for page in pages} | books.finals.keys()
-        if (found.balances and is_whole) or time.monotonic() > deadline:
+        if found.balances and is_whole:
+            return found
+        is_moving = any(p.is_alive for p in pages) or has_collector(directory)
+        if not is_moving or time.monotonic() > deadline:
             return found
         time.sleep(_PAUSE_S)
 
@@ -131,6 +135,9 @@ def _page_checks(page: Page, books: StoredBooks, settled: int) -> Iterator[Check
     if page.is_alive:
         gauges = page.handed + page.in_flight + page.queue_items
         yield Check(f"{name}: undecided = handed + gauges", rest, gauges)
+        # Two fates for one request would leave both sides equal, and this below 0.
+        lowest = min(page.in_flight, page.queue_items, page.queue_bytes)
+        yield Check(f"{name}: no gauge is negative", lowest, 0, True)
     else:
         yield Check(f"{name}: undecided covers handed", rest, page.handed, True)
     if page.state is RunState.SETTLED:

@@ -6,7 +6,6 @@ open. Together with the committed fates they account for everything handed to it
 """
 
 import asyncio
-import fcntl
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from loguru import logger
 from shadow_router.answers import AnswerPaths, predict_ms
 from shadow_router.books import SUFFIX, WriterTally, find_books, read_page
 from shadow_router.compare import Rules, compare
-from shadow_router.errors import DataDirectoryBusy, FrameInvalid
+from shadow_router.errors import FrameInvalid
 from shadow_router.frames import Hello, decode_exchange, decode_hello, read_frame
 from shadow_router.records import (
     Comparison,
@@ -31,8 +30,6 @@ from shadow_router.shadow_call import ShadowCaller
 from shadow_router.store import Store, StoreFailed
 from shadow_router.writer import Writer
 
-SOCKET_NAME = "collector.sock"
-_LOCK_NAME = "collector.lock"
 # Small: what waits for a slow shadow should wait in the router's bounded queue.
 _STREAM_LIMIT = 64 * 1024
 _FINALISE_EVERY_S = 1.0
@@ -48,24 +45,6 @@ class _Router:
     is_connected: bool = False
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-class DataDirectoryLock:
-    """Held by the one collector of a data directory until its process ends."""
-
-    def __init__(self, directory: Path) -> None:
-        self._file = (directory / _LOCK_NAME).open("w")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise DataDirectoryBusy(
-                f"{directory} already has a collector (SHADOW_ROUTER_DATA_DIR)"
-            ) from None
-
-    def release(self) -> None:
-        """Let another collector have the directory."""
-        self._file.close()
 
 
 class Collector:

@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
             raise UpstreamBroken(self.fault)
 
     async def next_chunk(self) -> bytes:
-        """Return the next piece, b"" after the last; UpstreamBroken if it is cut short."""
+        """Return the next piece, b"" after the last; UpstreamBroken if cut short."""
         while not (self.chunks or self.complete or self.fault):
             await self._wait()
         if self.chunks:

@@ -70,6 +70,7 @@ class Mirror(asyncio.Protocol):
         self._writable = False
         self._closed = asyncio.Event()
         self._confirmed = False
+        self._is_draining = False
 
     def offer(self, exchange: Exchange) -> Fate | None:
         """Return None once the exchange is queued, or the fate it met instead."""
@@ -98,7 +99,8 @@ class Mirror(asyncio.Protocol):
                 continue
             pause = _FIRST_PAUSE_S
             await self._closed.wait()
-            logger.warning("the collector has gone; copies wait in the queue")
+            if not self._is_draining:
+                logger.warning("the collector has gone; copies wait in the queue")
             await asyncio.sleep(pause)
 
     async def drain(self, grace_s: float) -> bool:
@@ -109,6 +111,7 @@ class Mirror(asyncio.Protocol):
         `dropped_shutdown`. The collector confirms by closing the connection
         after our end of it, once all it took is stored.
         """
+        self._is_draining = True
         try:
             async with asyncio.timeout(grace_s):
                 while self._queue:

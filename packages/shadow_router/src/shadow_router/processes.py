@@ -1,17 +1,15 @@
 """The two processes, wired: what each is made of, and how each starts and stops."""
 
 import asyncio
-import os
 import signal
-from pathlib import Path
 
 import uvloop
 from loguru import logger
 
 from shadow_router.app import RouterApp
 from shadow_router.books import RouterBooks, RunState
-from shadow_router.collector import SOCKET_NAME, Collector, DataDirectoryLock
-from shadow_router.errors import SettingsInvalid
+from shadow_router.collector import Collector
+from shadow_router.directory import DirectoryLock, prepare_directory, socket_path
 from shadow_router.http_client import HttpClient, parse_origin
 from shadow_router.mirror import Mirror, Selection
 from shadow_router.report import PrivateApp
@@ -19,39 +17,6 @@ from shadow_router.server import WebServer, bind
 from shadow_router.settings import Settings
 from shadow_router.shadow_call import ShadowCaller
 from shadow_router.store import Store
-
-#: `sun_path` of a Unix socket holds 108 bytes on Linux, 104 elsewhere.
-_LONGEST_SOCKET_PATH = 100
-
-
-def prepare_directory(settings: Settings) -> Path:
-    """Return the data directory, made if need be, readable by its owner alone."""
-    directory = settings.data_dir
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsInvalid(
-            f"SHADOW_ROUTER_DATA_DIR: {directory}: {error.strerror}"
-        ) from None
-    return directory
-
-
-def socket_path(directory: Path) -> Path:
-    """
-    Return where the two processes meet, by the shorter of two names.
-
-    Raises
-    ------
-    SettingsInvalid
-        If either name is longer than an address of a Unix socket may be.
-    """
-    given = directory / SOCKET_NAME
-    path = min(given, Path(os.path.relpath(given)), key=lambda p: len(str(p)))
-    if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
-        raise SettingsInvalid(
-            f"SHADOW_ROUTER_DATA_DIR: {directory} is too long for a Unix socket"
-        )
-    return path
 
 
 def run_router(settings: Settings, lifeline: int | None) -> None:
@@ -84,7 +49,7 @@ def _stop_event(lifeline: int | None) -> tuple[asyncio.Event, asyncio.Event]:
 
 async def _router(settings: Settings, lifeline: int | None) -> None:
     stopped, _ = _stop_event(lifeline)
-    directory = prepare_directory(settings)
+    directory = prepare_directory(settings.data_dir)
     meeting = socket_path(directory)
     listener = bind(
         settings.public_host, settings.public_port, "SHADOW_ROUTER_PUBLIC_PORT"
@@ -109,10 +74,10 @@ async def _router(settings: Settings, lifeline: int | None) -> None:
 
 async def _collector(settings: Settings, lifeline: int | None) -> None:
     stopped, orphaned = _stop_event(lifeline)
-    directory = prepare_directory(settings)
+    directory = prepare_directory(settings.data_dir)
     meeting = socket_path(directory)
     # Held in a variable until the end: the lock lives as long as its file is open.
-    lock = DataDirectoryLock(directory)
+    lock = DirectoryLock(directory)
     listener = bind(
         settings.private_host, settings.private_port, "SHADOW_ROUTER_PRIVATE_PORT"
     )
