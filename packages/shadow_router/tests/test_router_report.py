@@ -1,7 +1,6 @@
 """The private port: page, JSON, metrics, and no stranger's text that runs."""
 
 import contextlib
-import html
 import json
 import re
 import sqlite3
@@ -43,9 +42,7 @@ def test_page_escapes_every_stranger_when_a_label_is_hostile(hostile):
         assert status == 200
         assert HOSTILE not in page
         assert "<script>alert" not in page
-        assert html.escape(HOSTILE, quote=False)[:40] in html.unescape(page) or (
-            "&lt;script&gt;alert" in page
-        )
+        assert "&lt;script&gt;alert" in page
         assert "{{ 7*7 }}" in page
 
 

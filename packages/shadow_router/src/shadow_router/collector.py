@@ -64,6 +64,7 @@ class Collector:
         self._background: list[asyncio.Task[None]] = []
         self._writer = Writer(store, self._flows, self._lose)
         self._server: asyncio.Server | None = None
+        self._socket: Path
 
     @property
     def has_router(self) -> bool:
@@ -73,6 +74,7 @@ class Collector:
     async def start(self, socket: Path) -> None:
         """Settle what earlier processes left behind and begin to listen."""
         await self._finalise_ended()
+        self._socket = socket
         socket.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(
             self._serve_router, str(socket), limit=_STREAM_LIMIT
@@ -86,6 +88,7 @@ class Collector:
         """Finish what is open within the grace time, store it, close the books."""
         assert self._server is not None
         self._server.close()
+        self._socket.unlink(missing_ok=True)
         writing, finalising = self._background
         finalising.cancel()
         for task in list(self._connections):
