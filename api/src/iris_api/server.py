@@ -69,11 +69,13 @@ class DrainingServer(Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then let uvicorn finish what is left within the grace time."""
         self._lifecycle.draining = True
+        end = monotonic() + (self.config.timeout_graceful_shutdown or 0)
         for listener in sockets or []:
             await self._empty(listener)
         for server in self.servers:
             server.close()
-        await self._wait_for_quiet()
+        await self._wait_for_quiet(end)
+        self.config.timeout_graceful_shutdown = max(0, round(end - monotonic()))
         await super().shutdown(sockets)
 
     async def _empty(self, listener: socket.socket) -> None:
@@ -82,8 +84,7 @@ class DrainingServer(Server):
         while not self.force_exit and select([listener], [], [], 0)[0]:
             await asyncio.sleep(TICK_S)
 
-    async def _wait_for_quiet(self) -> None:
-        end = monotonic() + (self.config.timeout_graceful_shutdown or 0)
+    async def _wait_for_quiet(self, end: float) -> None:
         answered, since = self._lifecycle.answered, monotonic()
         while self.server_state.connections and not self.force_exit:
             now = monotonic()
@@ -107,7 +108,8 @@ def open_listener(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        reason = (error.strerror or "not an address").lower()
+        # socket puts the address into the text; we have it already.
+        reason = (error.strerror or "not an address").split(" (")[0].lower()
         raise ListenerBusy(
             f"cannot listen on {host} port {port}: {reason}; "
             "free it, or set IRIS_API_HOST or IRIS_API_PORT"

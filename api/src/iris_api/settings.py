@@ -62,10 +62,10 @@ def load_settings() -> Settings:
 
 
 def _check_names() -> None:
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    given = {name.upper() for name in os.environ}
-    for name in sorted(given):
-        if name.startswith(PREFIX) and name not in known:
+    known = [name.upper() for name in Settings.model_fields]
+    for variable in sorted(os.environ):
+        name = variable.upper().removeprefix(PREFIX)
+        if variable.upper().startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name[:100], known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "see the README for the list"
-            raise SettingsInvalid(f"{name[:100]} is not a setting; {hint}")
+            hint = f"did you mean {PREFIX}{near[0]}?" if near else "see the README"
+            raise SettingsInvalid(f"{PREFIX}{name[:100]} is not a setting; {hint}")

@@ -1,0 +1,157 @@
+"""Start the real command on a free port and speak HTTP to it."""
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROW = {
+    "sepal_length_cm": 5.1,
+    "sepal_width_cm": 3.5,
+    "petal_length_cm": 1.4,
+    "petal_width_cm": 0.2,
+}
+JSON = {"Content-Type": "application/json"}
+COMMAND = shutil.which("iris-api", path=sysconfig.get_path("scripts"))
+
+
+@dataclass
+class Reply:
+    """An answer, read to its end."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def json(self):
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+@dataclass
+class Server:
+    """A running server process."""
+
+    port: int
+    process: subprocess.Popen
+    records: str
+    talk_file: object
+
+    def send(self, method, path, body=None, headers=None):
+        """Send one request over a new connection."""
+        return send(self.port, method, path, body, headers)
+
+    def predict(self, body, headers=JSON):
+        """Post a body, bytes as they are and anything else as JSON."""
+        if not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        return self.send("POST", "/v1/predict", body, headers)
+
+    def read_records(self):
+        """Return the records written so far."""
+        return [
+            json.loads(line) for line in Path(self.records).read_bytes().splitlines()
+        ]
+
+    def stop(self, signal_number=15):
+        """Send a signal and return the exit code."""
+        self.process.send_signal(signal_number)
+        return self.process.wait(20)
+
+    def talk(self):
+        """Return what the server said on standard error."""
+        return Path(self.talk_file.name).read_text()
+
+
+def send(port, method, path, body=None, headers=None):
+    """Send one request over a new connection and return the reply."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request(method, path, body, headers or {})
+        response = connection.getresponse()
+        return Reply(response.status, response.headers, response.read())
+    finally:
+        connection.close()
+
+
+def send_bytes(port, content):
+    """Send bytes as they are; return all that comes until the server closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(content)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def row_with(field, value):
+    """Return a body with one row whose field holds the given JSON text."""
+    fields = {name: json.dumps(number) for name, number in ROW.items()}
+    fields[field] = value
+    inside = ", ".join(f'"{name}": {text}' for name, text in fields.items())
+    return f'{{"inputs": [{{{inside}}}]}}'.encode("utf-8", "surrogatepass")
+
+
+def free_port():
+    """Return a port that nothing listens on."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port not in range(8000, 8011):
+            return port
+
+
+def environment(**settings):
+    """Return our environment with exactly the given settings."""
+    ours = {k: v for k, v in os.environ.items() if not k.startswith("IRIS_API_")}
+    return {**ours, **settings}
+
+
+def run_command(**settings):
+    """Run the command until it ends by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "iris_api"],
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+
+
+@contextmanager
+def start_server(stdout=None, **settings):
+    """Run the console script until the block ends; ready when this returns."""
+    port = int(settings.setdefault("IRIS_API_PORT", str(free_port())))
+    talk_file = tempfile.NamedTemporaryFile("wb", suffix=".log")
+    process = subprocess.Popen(
+        [COMMAND], env=environment(**settings), stdout=stdout, stderr=talk_file
+    )
+    server = Server(port, process, settings.get("IRIS_API_RECORDS"), talk_file)
+    try:
+        wait_until_ready(server)
+        yield server
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        talk_file.close()
+
+
+def wait_until_ready(server):
+    """Return when the server answers; fail when its process ends first."""
+    for _ in range(400):
+        assert server.process.poll() is None, server.talk()
+        try:
+            assert server.send("GET", "/readyz").status == 200
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError("not ready after 20 s")

@@ -1,0 +1,204 @@
+"""How the process starts, says that it is well, and ends."""
+
+import http.client
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from api_server import JSON, ROW, free_port, run_command, start_server
+
+import iris_model
+
+BODY = json.dumps({"inputs": [ROW]}).encode()
+
+
+def test_health_names_both_versions_when_asked(server):
+    assert server.send("GET", "/health").json == {
+        "name": "iris_api",
+        "api_version": "0.1.0",
+        "model_version": "1.0.0",
+    }
+
+
+@pytest.mark.parametrize(("path", "word"), [("/livez", "alive"), ("/readyz", "ready")])
+def test_probes_answer_one_word_when_all_is_well(server, path, word):
+    reply = server.send("GET", path)
+    assert (reply.status, reply.json) == (200, {"status": word})
+
+
+def test_model_card_tells_what_the_manifest_does_when_asked(server):
+    card = server.send("GET", "/v1/model").json
+    assert sorted(card) == [
+        "classes",
+        "digests",
+        "engine",
+        "features",
+        "libraries",
+        "metrics",
+        "name",
+        "steps",
+        "target",
+        "version",
+    ]
+    assert (card["name"], card["version"]) == ("iris_model", "1.0.0")
+    assert card["engine"].startswith("onnxruntime 1.")
+    assert card["classes"] == ["setosa", "versicolor", "virginica"]
+    assert [f["name"] for f in card["features"]] == list(ROW)
+    first = card["features"][0]
+    assert (first["unit"], first["minimum"], first["maximum"]) == ("cm", 4.3, 7.9)
+    assert sum(first["histogram"]["counts"]) == 150
+    assert 0.9 < card["metrics"]["accuracy"]["mean"] < 1
+    assert sorted(card["digests"]) == [
+        "config",
+        "manifest",
+        "model.onnx",
+        "pipeline.joblib",
+        "source",
+        "table",
+    ]
+    assert "scikit-learn" in card["libraries"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        (
+            {"IRIS_API_PROT": "8001"},
+            "iris-api: IRIS_API_PROT is not a setting; did you mean IRIS_API_PORT?",
+        ),
+        (
+            {"IRIS_API_ZZZZZZ": "1"},
+            "iris-api: IRIS_API_ZZZZZZ is not a setting; see the README",
+        ),
+        (
+            {"IRIS_API_PORT": "http"},
+            "iris-api: IRIS_API_PORT: Input should be a valid integer, "
+            "unable to parse string as an integer",
+        ),
+        (
+            {"IRIS_API_PORT": "70000"},
+            "iris-api: IRIS_API_PORT: Input should be less than or equal to 65535",
+        ),
+        (
+            {"IRIS_API_RECORDS": "/nowhere/records"},
+            "iris-api: IRIS_API_RECORDS, /nowhere/records: No such file or directory",
+        ),
+    ],
+)
+def test_start_fails_with_one_line_when_a_setting_is_wrong(settings, line):
+    ended = run_command(**settings)
+    assert ended.returncode == 1
+    assert ended.stderr == line + "\n"
+    assert ended.stdout == ""
+
+
+def test_start_fails_with_one_line_when_the_port_is_busy():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = run_command(IRIS_API_PORT=str(port))
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        f"iris-api: cannot listen on 127.0.0.1 port {port}: address already in use; "
+        "free it, or set IRIS_API_HOST or IRIS_API_PORT\n"
+    )
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing"])
+def test_start_fails_with_one_line_when_the_artefact_is_not_whole(tmp_path, damage):
+    shutil.copytree(Path(iris_model.__file__).parent, tmp_path / "iris_model")
+    onnx = tmp_path / "iris_model" / "trained" / "model.onnx"
+    if damage == "missing":
+        onnx.unlink()
+    else:
+        onnx.write_bytes(onnx.read_bytes() + b"\x00")
+    port = free_port()
+    ended = run_command(PYTHONPATH=str(tmp_path), IRIS_API_PORT=str(port))
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith("iris-api: ")
+    assert "model.onnx" in ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_process_ends_cleanly_when_signalled(number):
+    with start_server(stdout=subprocess.DEVNULL) as server:
+        assert server.stop(number) == 0
+        *_, last = server.talk().splitlines()
+        assert last.endswith("INFO stopped")
+        assert "Traceback" not in server.talk()
+
+
+def test_process_ends_at_once_when_signalled_twice():
+    with start_server(stdout=subprocess.DEVNULL) as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as idle:
+            idle.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: x\r\n")
+            server.process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+            began = time.monotonic()
+            assert server.stop(signal.SIGINT) == 0
+            assert time.monotonic() - began < 1.5
+
+
+def test_unfinished_request_is_told_to_come_again_when_grace_is_over():
+    with start_server(stdout=subprocess.DEVNULL, IRIS_API_GRACE_S="1") as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as slow:
+            slow.sendall(
+                b"POST /v1/predict HTTP/1.1\r\nHost: x\r\n"
+                b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+            )
+            time.sleep(0.2)
+            assert server.stop() == 0
+            answer = b"".join(iter(lambda: slow.recv(65536), b""))
+        assert "Traceback" not in server.talk()
+    assert answer.startswith(b"HTTP/1.1 503 Service Unavailable")
+    assert b"connection: close" in answer
+    assert b"retry-after: 5" in answer
+
+
+def test_no_request_goes_unanswered_when_twenty_clients_are_drained(tmp_path):
+    outcomes = []
+    with start_server(IRIS_API_RECORDS=str(tmp_path / "records.jsonl")) as server:
+        clients = [
+            threading.Thread(target=predict_until_closed, args=(server.port, outcomes))
+            for _ in range(20)
+        ]
+        for client in clients:
+            client.start()
+        time.sleep(0.5)
+        assert server.stop() == 0
+        for client in clients:
+            client.join()
+        answered = sum(count for count, _ in outcomes)
+        assert [lost for _, lost in outcomes] == [0] * 20
+        assert answered == len(server.read_records()) > 100
+
+
+def predict_until_closed(port, outcomes):
+    """Predict over kept-alive connections until refused; count what is lost."""
+    answered = lost = 0
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    while True:
+        try:
+            connection.connect()
+        except OSError:
+            break
+        closing = False
+        while not closing:
+            try:
+                connection.request("POST", "/v1/predict", BODY, JSON)
+                response = connection.getresponse()
+                assert response.read() and response.status == 200
+            except (OSError, http.client.HTTPException):
+                lost += 1
+                break
+            answered += 1
+            closing = response.headers["Connection"] == "close"
+        connection.close()
+    outcomes.append((answered, lost))
