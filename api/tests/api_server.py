@@ -126,6 +126,19 @@ def run_command(**settings):
     )
 
 
+def check_problem(reply, status):
+    """Assert what all problems have in common, and return the document."""
+    assert reply.status == status, reply.body
+    assert reply.headers["Content-Type"] == "application/problem+json"
+    assert len(reply.body) <= 4096
+    assert reply.headers["X-Request-ID"] == reply.json["request_id"]
+    assert reply.headers["Server-Timing"] == "predict;dur=0"
+    assert reply.json["status"] == status
+    assert reply.json["type"] == "about:blank"
+    assert len(reply.json.get("errors", [])) <= 20
+    return reply.json
+
+
 @contextmanager
 def start_server(stdout=None, **settings):
     """Run the console script until the block ends; ready when this returns."""

@@ -79,7 +79,7 @@ def test_docs_page_needs_no_other_host_when_opened(server):
     page = server.send("GET", "/docs")
     assert page.status == 200
     text = page.body.decode()
-    assert "//" not in re.sub(r"//\s|window\.location", "", text).replace("://x", "")
+    assert re.findall(r"https?:|[\"']//", text) == []
     links = re.findall(r'(?:src|href)="([^"]+)"', text)
     assert len(links) == 3
     for link in links:

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from api_fakes import NAMES, BrokenModel, WineModel, serve_model
 from api_server import JSON, send
+from loguru import logger
 
 import iris_api
+from iris_api.main import format_talk
 
 ROW = {name: 1.0 for name in NAMES}
 ANSWER = {
@@ -90,6 +92,21 @@ def test_readiness_is_refused_when_golden_rows_are_not_answered(tmp_path):
     assert reply.headers["Retry-After"] == "5"
     assert reply.json["detail"] == "the model does not answer as it should"
     assert b"secret" not in reply.body
+
+
+def test_log_takes_one_line_when_an_error_holds_line_ends():
+    lines = []
+    sink = logger.add(lines.append, format=format_talk, level="ERROR")
+    try:
+        raise ValueError("one\n2026-11-23 ERROR forged\x1b[31m")
+    except ValueError:
+        logger.exception("request {} failed", "{extra}")
+    finally:
+        logger.remove(sink)
+    (line,) = lines
+    assert line.count("\n") == 1
+    assert "ERROR request {extra} failed\\nTraceback" in line
+    assert "\\n2026-11-23 ERROR forged\\x1b[31m" in line
 
 
 def test_answer_gives_nothing_away_when_something_unforeseen_happens(tmp_path):

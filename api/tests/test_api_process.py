@@ -22,7 +22,7 @@ def test_health_names_both_versions_when_asked(server):
     assert server.send("GET", "/health").json == {
         "name": "iris_api",
         "api_version": "0.1.0",
-        "model_version": "1.0.0",
+        "model_version": iris_model.__version__,
     }
 
 
@@ -46,7 +46,7 @@ def test_model_card_tells_what_the_manifest_does_when_asked(server):
         "target",
         "version",
     ]
-    assert (card["name"], card["version"]) == ("iris_model", "1.0.0")
+    assert (card["name"], card["version"]) == ("iris_model", iris_model.__version__)
     assert card["engine"].startswith("onnxruntime 1.")
     assert card["classes"] == ["setosa", "versicolor", "virginica"]
     assert [f["name"] for f in card["features"]] == list(ROW)

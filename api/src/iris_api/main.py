@@ -46,6 +46,7 @@ def create_app(predictor: Predictor, records: Records, lifecycle: Lifecycle) -> 
 
 def main() -> None:
     """Serve until stopped; end with one line if there is nothing to serve."""
+    _set_up_talk()
     try:
         settings = load_settings()
         predictor = load_predictor()
@@ -53,6 +54,8 @@ def main() -> None:
         serve(settings, predictor, records)
     except (CannotStart, ModelUnusable) as error:
         sys.exit(f"iris-api: {error}")
+    except KeyboardInterrupt:  # before the server handles signals
+        sys.exit(130)
 
 
 def serve(settings: Settings, predictor: Predictor, records: Records) -> None:
@@ -64,7 +67,6 @@ def serve(settings: Settings, predictor: Predictor, records: Records) -> None:
     ListenerBusy
         If host and port are taken.
     """
-    _set_up_talk()
     lifecycle = Lifecycle()
     gateway = create_app(predictor, records, lifecycle)
     listener = open_listener(settings.host, settings.port)
@@ -89,13 +91,13 @@ class _ToLoguru(logging.Handler):
 
 
 def _set_up_talk() -> None:
-    logger.remove(0)
-    logger.add(sys.stderr, level="INFO", format=_format_talk, catch=False)
+    logger.remove()
+    logger.add(sys.stderr, level="INFO", format=format_talk, catch=False)
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING)
 
 
-def _format_talk(record: Record) -> str:
-    """Return a format that shows one event as one line, whatever is in it."""
+def format_talk(record: Record) -> str:
+    """Return a loguru format that shows one event as one line, whatever is in it."""
     text = record["message"]
     if record["exception"] is not None:
         kind, value, trace = record["exception"]

@@ -79,9 +79,11 @@ class Prediction:
         """
         check_headers(scope["headers"])
         body = await read_body(receive)
-        return self._predict(body, request_id)
+        predicted, record = self._predict(body, request_id)
+        await self._records.write(record)
+        return predicted
 
-    def _predict(self, body: bytes, request_id: str) -> Predicted:
+    def _predict(self, body: bytes, request_id: str) -> tuple[Predicted, str]:
         began = perf_counter()
         rows = self._parser.parse(body)
         answers = self._predictor.predict(rows)
@@ -102,8 +104,7 @@ class Prediction:
             "probabilities": answers.probabilities,
             "duration_ms": duration_ms,
         }
-        self._records.write(self._dump_record(record).decode())
-        return Predicted(answer, duration_ms)
+        return Predicted(answer, duration_ms), self._dump_record(record).decode()
 
 
 def check_headers(headers: list[tuple[bytes, bytes]]) -> None:

@@ -14,7 +14,7 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from iris_api.errors import ListenerBusy
-from iris_api.gateway import Gateway
+from iris_api.gateway import Gateway, choose_request_id
 from iris_api.problems import MEDIA_TYPE, problem_of_status
 from iris_api.routes import Lifecycle
 
@@ -29,7 +29,7 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP, and close."""
-        request_id = "unparsed"
+        request_id = choose_request_id([])
         body = problem_of_status(400, {}).body(request_id)
         head = (
             f"HTTP/1.1 400 Bad Request\r\ncontent-type: {MEDIA_TYPE}\r\n"
@@ -140,6 +140,7 @@ def build_server(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         backlog=BACKLOG,
         timeout_graceful_shutdown=grace_s,
     )
