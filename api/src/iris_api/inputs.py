@@ -43,7 +43,7 @@ class InputParser:
     """
 
     def __init__(self, request: TypeAdapter[Any], names: Sequence[str]) -> None:
-        self._request = request
+        self._validate = request.validator.validate_json
         self._known = ("inputs", *names)
         self._names_per_row = len(names)
 
@@ -65,7 +65,7 @@ class InputParser:
             number, or there are too few or too many rows.
         """
         try:
-            rows: Rows = self._request.validate_json(body)["inputs"]
+            rows: Rows = self._validate(body)["inputs"]
         except ValidationError as error:
             raise self._refusal(error) from None
         # In a valid document every string is a key, so two quotes a key is all
