@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 import iris_model
-from iris_model.artefact import digest_manifest, load_pipeline
+from iris_model.artefact import Manifest, digest_manifest, dump_pipeline, load_pipeline
 from iris_model.errors import ArtefactMismatch
 
 
@@ -51,7 +51,7 @@ def test_load_refuses_when_a_bit_of_the_manifest_is_flipped(
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"format": 2}, "format of manifest.json: expected 1, found 2"),
+        ({"format": 1}, "format of manifest.json: expected 2, found 1"),
         ({"surprise": 1}, "surprise"),
         ({"seed": "1936"}, "seed"),
         ({"model_version": "9.9.9"}, "model version"),
@@ -63,6 +63,19 @@ def test_load_refuses_when_the_manifest_is_of_another_kind(
 ) -> None:
     change_manifest(artefact, **fields)
     with pytest.raises(ArtefactMismatch, match=says):
+        iris_model.load(artefact)
+
+
+@pytest.mark.parametrize("field", sorted(set(Manifest.model_fields) - {"digest"}))
+def test_load_refuses_when_the_manifest_is_not_complete(
+    artefact: Path, field: str
+) -> None:
+    path = artefact / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest[field]
+    manifest["digest"] = digest_manifest(manifest)
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ArtefactMismatch, match=field):
         iris_model.load(artefact)
 
 
@@ -95,3 +108,11 @@ def test_pipeline_is_refused_when_a_library_has_another_version(artefact: Path) 
     assert caught.value.expected == "1.2.3"
     assert caught.value.found == manifest["libraries"]["scikit-learn"]
     assert "scikit-learn" in str(caught.value)
+
+
+def test_pipeline_bytes_are_equal_when_only_the_identity_of_strings_differs() -> None:
+    pipeline, other = load_pipeline(), load_pipeline()
+    cap = other.named_steps["cap"]
+    cap.variables_ = ["".join(list(name)) for name in cap.variables_]
+    assert cap.variables_[0] is not pipeline.named_steps["cap"].variables_[0]
+    assert dump_pipeline(other) == dump_pipeline(pipeline)

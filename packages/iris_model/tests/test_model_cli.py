@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from iris_model.artefact import TRAINED
+
 ROWS = [
     {
         "sepal_length_cm": 5.1,
@@ -88,3 +90,25 @@ def test_usage_is_shown_when_the_command_is_unknown() -> None:
     done = run("fly")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_card_prints_the_card_of_the_wheel_when_asked() -> None:
+    done = run("card")
+    assert done.returncode == 0
+    assert done.stdout == (TRAINED / "MODEL_CARD.md").read_text()
+
+
+def test_train_says_why_when_the_model_is_numbered_too_low(
+    tmp_path: Path, workspace: Path
+) -> None:
+    # A table that answers to another unit is another contract.
+    path = workspace / "config.yml"
+    path.write_text(path.read_text().replace("unit: cm", "unit: mm"))
+    output = tmp_path / "out"
+    shelf = str(Path(__file__).parents[2] / "index" / "iris_model")
+    done = run(
+        "train", "--config", str(path), "--output", str(output), "--published", shelf
+    )
+    assert done.returncode == 1
+    assert "must be 2.0.0 or higher" in done.stderr
+    assert not output.exists()

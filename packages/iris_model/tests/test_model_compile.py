@@ -15,7 +15,7 @@ from iris_model.compile import compile_pipeline
 from iris_model.config import load_config
 from iris_model.data import load_table
 from iris_model.errors import NoConverter
-from iris_model.train import compare_faces
+from iris_model.parity import compare_faces
 
 TABLE = load_table(load_config())
 PETALS = ["petal_length_cm", "petal_width_cm"]

@@ -17,16 +17,16 @@ def build(old: str, new: str) -> None:
     ("old", "new", "says"),
     [
         (
-            "transformer: StandardScaler",
-            "transformer: StandardScalar",
-            "unknown name 'StandardScalar', did you mean 'StandardScaler'?",
+            "transformer: Winsorizer",
+            "transformer: Winsoriser",
+            "unknown name 'Winsoriser', did you mean 'Winsorizer'?",
         ),
         (
-            "name: LogisticRegression",
+            "name: LinearDiscriminantAnalysis",
             "name: RidgeClassifier",
             "RidgeClassifier gives no class probabilities",
         ),
-        ("max_iter: 2000", "max_itre: 2000", "did you mean 'max_iter'?"),
+        ("fold: 3", "flod: 3", "did you mean 'fold'?"),
     ],
 )
 def test_pipeline_is_refused_when_a_step_is_unknown(
@@ -40,7 +40,9 @@ def test_pipeline_is_refused_when_a_step_is_unknown(
 
 
 def test_pipeline_steps_share_the_seed_when_they_take_one() -> None:
-    content = GOOD.replace("name: LogisticRegression", "name: RandomForestClassifier")
+    content = GOOD.replace(
+        "name: LinearDiscriminantAnalysis", "name: RandomForestClassifier"
+    )
     content = content.replace("max_iter: 2000", "n_estimators: 5")
     pipeline = build_pipeline(parse_config(content.encode(), Path("forest.yml")))
     assert pipeline[-1].random_state == 1936

@@ -29,7 +29,7 @@ MODEL = "model.onnx"
 PIPELINE = "pipeline.joblib"
 
 # Raise when an older reader could misread what is written.
-FORMAT = 1
+FORMAT = 2
 
 # A pickled pipeline is only safe to use with the versions that made it.
 PICKLE_LIBRARIES = ("feature-engine", "joblib", "numpy", "pandas", "scikit-learn")
@@ -119,10 +119,12 @@ class Manifest(_Strict):
     changed manifest is noticed too.
     """
 
-    format: Literal[1]
+    format: Literal[2]
     digest: Digest
     model_name: str
     model_version: str
+    purpose: str
+    limits: str
     faces: dict[str, Face]
     table: str
     table_sha256: Digest
@@ -168,11 +170,27 @@ def digest_manifest(fields: dict[str, object]) -> str:
 
 
 def dump_pipeline(pipeline: Pipeline) -> bytes:
-    """Return a fitted pipeline as joblib bytes."""
-    import joblib
+    """
+    Return a fitted pipeline as joblib bytes; equal pipelines give equal bytes.
+
+    A pickle refers back to a string that is the same object and repeats one that is
+    only equal, and which of the two a column name is depends on what the process
+    did before. Here equal strings are always referred back to.
+    """
+    from joblib.numpy_pickle import NumpyPickler
+
+    strings: dict[str, str] = {}
+
+    class CanonicalPickler(NumpyPickler):  # type: ignore[misc]  # joblib is untyped
+        """joblib's own, but for the identity of strings."""
+
+        def save(self, obj: object, *arguments: object) -> None:
+            if type(obj) is str:
+                obj = strings.setdefault(obj, obj)
+            super().save(obj, *arguments)
 
     buffer = io.BytesIO()
-    joblib.dump(pipeline, buffer)
+    CanonicalPickler(buffer).dump(pipeline)
     return buffer.getvalue()
 
 

@@ -1,5 +1,5 @@
 """
-The ``iris-model`` command: ``train`` and ``predict``.
+The ``iris-model`` command: ``train``, ``predict`` and ``card``.
 
 stdout is data, stderr is talk. Exit codes: 0 done, 1 refused with a reason,
 2 wrong usage.
@@ -51,6 +51,12 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--config", type=Path, help="default: the packaged config.yml")
     train.add_argument("--output", type=Path, required=True, help="artefact folder")
+    train.add_argument(
+        "--published",
+        type=Path,
+        metavar="FOLDER",
+        help="wheels that the model must not be worse than",
+    )
     train.add_argument("--report", type=Path, help="write an HTML report there")
     train.set_defaults(run=_train)
 
@@ -64,6 +70,9 @@ def _build_parser() -> argparse.ArgumentParser:
         help="a JSON list of rows, each an object by feature name (default: stdin)",
     )
     predict.set_defaults(run=_predict)
+
+    card = commands.add_parser("card", help="print the model card as Markdown")
+    card.set_defaults(run=_card)
     return parser
 
 
@@ -86,6 +95,7 @@ def _train(options: argparse.Namespace) -> int:
             config,
             options.output,
             lambda done, total: bar.update(task, completed=done, total=total),
+            options.published,
         )
     _print_training(training)
     if options.report:
@@ -141,6 +151,14 @@ def _predict(options: argparse.Namespace) -> int:
             "out_of_range": prediction.out_of_range,
         }
         print(json.dumps(line))
+    return 0
+
+
+def _card(options: argparse.Namespace) -> int:
+    from iris_model.artefact import load_artefact
+    from iris_model.card import build_card
+
+    print(build_card(load_artefact().manifest), end="")
     return 0
 
 

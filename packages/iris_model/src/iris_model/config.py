@@ -33,6 +33,8 @@ PACKAGED_CONFIG = Path(__file__).parent / "config.yml"
 
 # strictyaml takes quadratic time; a configuration never needs this much.
 MAXIMUM_BYTES = 64 * 1024
+# strictyaml wraps longer lines before it counts them, and then names wrong ones.
+MAXIMUM_COLUMNS = 80
 
 OptionValue = str | int | float | bool | None
 Option = OptionValue | list[OptionValue]
@@ -45,6 +47,14 @@ class TableConfig:
     file: str
     sha256: str
     target: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardConfig:
+    """What no table can say of the model: what it is for, and what it is not."""
+
+    purpose: str
+    limits: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,7 @@ class Config:
 
     file: Path
     sha256: str
+    card: CardConfig | None
     table: TableConfig
     features: tuple[FeatureConfig, ...]
     steps: tuple[StepConfig, ...]
@@ -153,8 +164,12 @@ _OPTIONS = EmptyDict() | MapPattern(
     Regex(r"[A-Za-z_][A-Za-z0-9_]{0,63}"), Seq(_OptionScalar()) | _OptionScalar()
 )
 _SHARE = _Number(0.0, 1.0)
+_TEXT = Regex(r"\S(.|\n){0,999}")
 _SCHEMA = Map(
     {
+        # Published configurations up to 1.1.0 have no card and are still read, to
+        # be compared with; train() asks for one.
+        Optional("card"): Map({"purpose": _TEXT, "limits": _TEXT}),
         "table": Map(
             {
                 "file": Regex(r"[A-Za-z0-9_-]+\.csv"),
@@ -250,6 +265,11 @@ def _parse_yaml(content: bytes, path: Path) -> YAML:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise ConfigError(str(path), line, "(file)", "not UTF-8 text") from None
+    for number, content_line in enumerate(text.splitlines(), start=1):
+        is_comment = content_line.lstrip().startswith("#")
+        if len(content_line) > MAXIMUM_COLUMNS and not is_comment:
+            reason = f"line is longer than {MAXIMUM_COLUMNS} characters; fold it with >"
+            raise ConfigError(str(path), number, _key_at(text, number), reason)
     try:
         return load(text, _SCHEMA)
     except StrictYAMLError as error:
@@ -281,6 +301,7 @@ def _to_config(document: YAML, content: bytes, path: Path) -> Config:
     return Config(
         file=path,
         sha256=hashlib.sha256(content).hexdigest(),
+        card=_to_card(data["card"]) if "card" in data else None,
         table=TableConfig(**data["table"]),
         features=tuple(FeatureConfig(**entry) for entry in data["features"]),
         steps=tuple(steps),
@@ -289,6 +310,12 @@ def _to_config(document: YAML, content: bytes, path: Path) -> Config:
         folds=data["cross_validation"]["folds"],
         repeats=data["cross_validation"]["repeats"],
         quality=QualityConfig(**data["quality"]),
+    )
+
+
+def _to_card(card: dict[str, str]) -> CardConfig:
+    return CardConfig(
+        " ".join(card["purpose"].split()), " ".join(card["limits"].split())
     )
 
 

@@ -9,7 +9,9 @@ IrisModelError
 └── TrainingFailed     training ended without a model worth shipping
     ├── NoConverter    a pipeline step has no compiled form
     ├── ParityBroken   the compiled model disagrees with the pipeline
-    └── QualityTooLow  a cross-validated score misses its floor
+    ├── QualityTooLow  a cross-validated score misses its floor
+    ├── WorseThanPublished  significantly worse than the newest published version
+    └── VersionTooSmall     the version number promises more sameness than there is
 """
 
 from __future__ import annotations
@@ -129,3 +131,29 @@ class QualityTooLow(TrainingFailed):
         self.metric = metric
         self.value = value
         self.limit = limit
+
+
+class WorseThanPublished(TrainingFailed):
+    """Raised when log-loss is worse than a published version's by a paired test."""
+
+    def __init__(self, published: str, difference: float, p_value: float) -> None:
+        super().__init__(
+            f"cross-validated log-loss is {difference:.4f} above that of the "
+            f"published {published} on the same folds (p = {p_value:.2g})"
+        )
+        self.published = published
+        self.difference = difference
+        self.p_value = p_value
+
+
+class VersionTooSmall(TrainingFailed):
+    """Raised when a model differs from a published one by more than its number says."""
+
+    def __init__(self, version: str, published: str, change: str, least: str) -> None:
+        super().__init__(
+            f"{change} since the published {published}: "
+            f"version {version} must be {least} or higher"
+        )
+        self.version = version
+        self.published = published
+        self.least = least

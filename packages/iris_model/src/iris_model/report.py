@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from sklearn.base import clone
+from sklearn.inspection import permutation_importance
+from sklearn.model_selection import StratifiedKFold, learning_curve
 
-from iris_model.train import CrossValidation, Training
+from iris_model.quality import CrossValidation
+from iris_model.train import Training
 
 # Drawn as text colour of the page, so that a chart is readable in dark mode too.
 _INK = "#010203"
@@ -39,6 +44,8 @@ def write_report(training: Training, path: Path) -> None:
     charts = {
         "confusion": _draw(training, _confusion, (4.6, 4.0)),
         "reliability": _draw(training, _reliability, (4.6, 4.0)),
+        "learning": _draw(training, _learning_curve, (4.6, 3.6)),
+        "importances": _draw(training, _importances, (4.6, 3.6)),
         "weights": _draw(training, _weights, (9.4, 3.6)),
     }
     environment = Environment(
@@ -49,6 +56,7 @@ def write_report(training: Training, path: Path) -> None:
     page = environment.get_template("report.html.jinja").render(
         manifest=training.manifest,
         charts=charts,
+        mistakes=find_mistakes(training),
         weights_title=_weights_title(training),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,6 +129,89 @@ def _confidence(
     flat = validation.probabilities.reshape(-1, len(validation.classes))
     truth = np.tile(validation.labels, len(validation.probabilities))
     return flat.max(axis=1), validation.classes[flat.argmax(axis=1)] == truth
+
+
+def _learning_curve(training: Training, axes: Axes) -> None:
+    """Log-loss on unseen rows against the number of rows learnt from."""
+    config, table = training.config, training.table
+    sizes, _, scores = learning_curve(
+        clone(training.pipeline),
+        table.rows,
+        table.labels,
+        train_sizes=np.linspace(0.2, 1.0, 6),
+        cv=StratifiedKFold(config.folds, shuffle=True, random_state=config.seed),
+        scoring="neg_log_loss",
+        shuffle=True,
+        random_state=config.seed,
+    )
+    mean, spread = -scores.mean(axis=1), scores.std(axis=1, ddof=1)
+    axes.fill_between(sizes, mean - spread, mean + spread, color=_BARS[0], alpha=0.15)
+    axes.plot(sizes, mean, color=_BARS[0], marker="o")
+    axes.set_xlabel("rows learnt from")
+    axes.set_ylabel("log-loss on unseen rows")
+    axes.set_ylim(0, None)
+
+
+def _importances(training: Training, axes: Axes) -> None:
+    """Rise of log-loss on unseen rows when one measurement is shuffled."""
+    config, table = training.config, training.table
+    folds = StratifiedKFold(config.folds, shuffle=True, random_state=config.seed)
+    found = [
+        permutation_importance(
+            clone(training.pipeline).fit(
+                table.rows.iloc[seen], table.labels.iloc[seen]
+            ),
+            table.rows.iloc[unseen],
+            table.labels.iloc[unseen],
+            scoring="neg_log_loss",
+            n_repeats=5,
+            random_state=config.seed,
+        ).importances
+        for seen, unseen in folds.split(table.rows, table.labels)
+    ]
+    rise = np.concatenate(found, axis=1)
+    places = np.arange(len(rise))
+    spread = rise.std(axis=1, ddof=1)
+    axes.barh(places, rise.mean(axis=1), xerr=spread, color=_BARS[0], ecolor=_INK)
+    axes.set_yticks(places, config.feature_names)
+    axes.invert_yaxis()
+    axes.set_xlabel("rise of log-loss when shuffled")
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A row that is misjudged out of fold, and in what share of the repeats."""
+
+    row: int
+    values: list[float]
+    label: str
+    taken_for: str
+    share: float
+
+
+def find_mistakes(training: Training) -> list[Mistake]:
+    """Return the rows misjudged in at least one repeat, the most often first."""
+    validation = training.cross_validation
+    winners = validation.probabilities.argmax(axis=2)
+    wrong = (validation.classes[winners] != validation.labels).mean(axis=0)
+    mean = validation.probabilities.mean(axis=0)
+    found = [
+        Mistake(
+            row=int(row),
+            values=training.table.rows.iloc[row].tolist(),
+            label=str(validation.labels[row]),
+            taken_for=_other(mean[row], validation, int(row)),
+            share=float(wrong[row]),
+        )
+        for row in np.flatnonzero(wrong)
+    ]
+    return sorted(found, key=lambda mistake: -mistake.share)
+
+
+def _other(mean: npt.NDArray[np.float64], validation: CrossValidation, row: int) -> str:
+    """Return the most probable class but the true one."""
+    rivals = np.where(validation.classes == validation.labels[row], -1.0, mean)
+    return str(validation.classes[rivals.argmax()])
 
 
 def _weights_title(training: Training) -> str:

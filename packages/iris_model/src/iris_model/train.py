@@ -7,23 +7,11 @@ An artefact is written only after every gate has passed.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
-import pandas as pd
-from sklearn.base import clone
-from sklearn.metrics import (
-    accuracy_score,
-    confusion_matrix,
-    f1_score,
-    log_loss,
-    precision_recall_fscore_support,
-)
-from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.pipeline import Pipeline
 
 from iris_model import __version__
@@ -32,12 +20,10 @@ from iris_model.artefact import (
     MODEL,
     PIPELINE,
     TRAINING_LIBRARIES,
-    ClassMetrics,
     Face,
     Feature,
     GoldenRow,
     Histogram,
-    Interval,
     Manifest,
     Metrics,
     Parity,
@@ -48,54 +34,41 @@ from iris_model.artefact import (
     load_artefact,
     save_artefact,
 )
-from iris_model.compile import INPUT, PROBABILITIES, compile_pipeline
-from iris_model.config import Config
+from iris_model.card import CARD, build_card
+from iris_model.compile import compile_pipeline
+from iris_model.config import CardConfig, Config
 from iris_model.data import Table, load_table
-from iris_model.errors import ParityBroken, QualityTooLow
+from iris_model.errors import ConfigError
 from iris_model.model import IrisModel
+from iris_model.parity import check_parity
 from iris_model.pipeline import build_pipeline
-from iris_model.validation import Matrix
+from iris_model.quality import (
+    CrossValidation,
+    Progress,
+    check_quality,
+    cross_validate,
+    measure,
+)
+from iris_model.release import check_not_worse, check_version, newest_published
 
-PARITY_ROWS = 10_000
-PARITY_LIMIT = 1e-9
-# Random rows reach this share of a feature's range beyond the training data.
-PARITY_MARGIN = 0.25
 HISTOGRAM_BINS = 10
 GOLDEN_ROWS_PER_CLASS = 3
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class CrossValidation:
-    """
-    Out-of-fold answers.
-
-    Attributes
-    ----------
-    probabilities : ndarray of float64, shape (repeats, n, classes)
-        The answer to each row by a pipeline that has not seen it.
-    labels : ndarray of str, shape (n,)
-        The truth.
-    classes : ndarray of str, shape (classes,)
-        Order of the last axis of ``probabilities``.
-    """
-
-    probabilities: npt.NDArray[np.float64]
-    labels: npt.NDArray[np.str_]
-    classes: npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
     """What training found: the artefact's manifest and what reports draw from."""
 
+    config: Config
+    table: Table
     manifest: Manifest
     pipeline: Pipeline
     cross_validation: CrossValidation
 
 
-def train(config: Config, output: Path, progress: Progress) -> Training:
+def train(
+    config: Config, output: Path, progress: Progress, shelf: Path | None = None
+) -> Training:
     """
     Train the model a configuration describes and write its artefact.
 
@@ -107,6 +80,9 @@ def train(config: Config, output: Path, progress: Progress) -> Training:
         Folder for the artefact; untouched unless every gate passes.
     progress : callable
         Called with folds done and folds in all.
+    shelf : Path, optional
+        Folder of published wheels: the new model must not be worse than the newest
+        of them and must be numbered by how it differs.
 
     Returns
     -------
@@ -116,139 +92,45 @@ def train(config: Config, output: Path, progress: Progress) -> Training:
     ------
     ConfigError, TableError
         If there is nothing sound to train from.
-    NoConverter, ParityBroken, QualityTooLow
+    NoConverter, ParityBroken, QualityTooLow, WorseThanPublished, VersionTooSmall
         If a gate is red.
     """
+    if config.card is None:
+        reason = "say what the model is for and what its limits are"
+        raise ConfigError(str(config.file), 1, "card", reason)
+    published = newest_published(shelf, __version__) if shelf else None
     table = load_table(config)
     pipeline = build_pipeline(config)
     cross_validation = cross_validate(config, pipeline, table, progress)
     metrics = measure(config, cross_validation)
     check_quality(config, metrics)
+    if published:
+        check_not_worse(config, table, cross_validation, published)
     pipeline.fit(table.rows, table.labels)
     model_bytes = compile_pipeline(pipeline)
     parity = check_parity(pipeline, model_bytes, table, config.seed)
     pipeline_bytes = dump_pipeline(pipeline)
     manifest = build_manifest(
-        config, table, pipeline, metrics, parity, model_bytes, pipeline_bytes
+        config,
+        config.card,
+        table,
+        pipeline,
+        metrics,
+        parity,
+        model_bytes,
+        pipeline_bytes,
     )
+    if published:
+        check_version(manifest, model_bytes, table, published)
     save_artefact(output, manifest, model_bytes, pipeline_bytes)
+    (output / CARD).write_text(build_card(manifest), encoding="utf-8")
     IrisModel(load_artefact(output))  # what was written answers its golden rows
-    return Training(manifest, pipeline, cross_validation)
-
-
-def cross_validate(
-    config: Config, pipeline: Pipeline, table: Table, progress: Progress
-) -> CrossValidation:
-    """Return out-of-fold probabilities of repeated stratified cross-validation."""
-    classes = np.array(sorted(set(table.labels)), dtype=str)
-    found = np.empty((config.repeats, len(table.rows), len(classes)))
-    folds = RepeatedStratifiedKFold(
-        n_splits=config.folds, n_repeats=config.repeats, random_state=config.seed
-    )
-    total = config.folds * config.repeats
-    for done, (seen, unseen) in enumerate(folds.split(table.rows, table.labels)):
-        progress(done, total)
-        fitted = clone(pipeline).fit(table.rows.iloc[seen], table.labels.iloc[seen])
-        answer = fitted.predict_proba(table.rows.iloc[unseen])
-        found[done // config.folds, unseen] = answer
-    progress(total, total)
-    return CrossValidation(found, table.labels.to_numpy(dtype=str), classes)
-
-
-def measure(config: Config, validation: CrossValidation) -> Metrics:
-    """Return scores over the repeats of a cross-validation."""
-    labels, classes = validation.labels, validation.classes
-    predicted = classes[validation.probabilities.argmax(axis=2)]
-    repeats = len(predicted)
-    every_label, every_answer = np.tile(labels, repeats), predicted.ravel()
-    precision, recall, f1, support = precision_recall_fscore_support(
-        every_label, every_answer, labels=classes, zero_division=0.0
-    )
-    confusion = confusion_matrix(every_label, every_answer, labels=classes) / repeats
-    return Metrics(
-        folds=config.folds,
-        repeats=config.repeats,
-        accuracy=_interval([accuracy_score(labels, p) for p in predicted]),
-        macro_f1=_interval([f1_score(labels, p, average="macro") for p in predicted]),
-        log_loss=_interval(
-            [log_loss(labels, p, labels=classes) for p in validation.probabilities]
-        ),
-        classes={
-            str(name): ClassMetrics(
-                precision=float(precision[i]),
-                recall=float(recall[i]),
-                f1=float(f1[i]),
-                rows=int(support[i]) // repeats,
-            )
-            for i, name in enumerate(classes)
-        },
-        confusion=confusion.tolist(),
-    )
-
-
-def check_quality(config: Config, metrics: Metrics) -> None:
-    """Raise QualityTooLow if a mean misses its floor or ceiling."""
-    quality = config.quality
-    if not metrics.accuracy.mean >= quality.minimum_accuracy:
-        raise QualityTooLow("accuracy", metrics.accuracy.mean, quality.minimum_accuracy)
-    if not metrics.macro_f1.mean >= quality.minimum_macro_f1:
-        raise QualityTooLow("macro-F1", metrics.macro_f1.mean, quality.minimum_macro_f1)
-    if not metrics.log_loss.mean <= quality.maximum_log_loss:
-        raise QualityTooLow("log-loss", metrics.log_loss.mean, quality.maximum_log_loss)
-
-
-def check_parity(
-    pipeline: Pipeline, model_bytes: bytes, table: Table, seed: int
-) -> Parity:
-    """
-    Compare the two faces on the table and on random rows in and around its range.
-
-    Raises
-    ------
-    ParityBroken
-        If a label differs or a probability differs by more than 1e-9.
-    """
-    matrix = table.rows.to_numpy()
-    parts = {
-        "the table": matrix,
-        f"{PARITY_ROWS:,} random rows": random_rows(matrix, PARITY_ROWS, seed),
-    }
-    largest = 0.0
-    for name, rows in parts.items():
-        frame = pd.DataFrame(rows, columns=table.rows.columns)
-        differing, distance = compare_faces(pipeline, model_bytes, frame)
-        if differing or not distance <= PARITY_LIMIT:
-            raise ParityBroken(name, differing, distance, PARITY_LIMIT)
-        largest = max(largest, distance)
-    rows_in_all = sum(len(rows) for rows in parts.values())
-    return Parity(rows=rows_in_all, labels_differing=0, largest_difference=largest)
-
-
-def random_rows(matrix: Matrix, count: int, seed: int) -> Matrix:
-    """Return uniform rows, a quarter of each column's range beyond its ends."""
-    low, high = matrix.min(axis=0), matrix.max(axis=0)
-    margin = PARITY_MARGIN * (high - low)
-    generator = np.random.default_rng(seed)
-    return generator.uniform(low - margin, high + margin, (count, matrix.shape[1]))
-
-
-def compare_faces(
-    pipeline: Pipeline, model_bytes: bytes, frame: pd.DataFrame
-) -> tuple[int, float]:
-    """Return how many labels differ, and the largest probability difference."""
-    session = onnxruntime.InferenceSession(
-        model_bytes, providers=["CPUExecutionProvider"]
-    )
-    matrix = np.ascontiguousarray(frame.to_numpy(dtype=np.float64))
-    compiled = session.run([PROBABILITIES], {INPUT: matrix})[0]
-    studied = pipeline.predict_proba(frame)
-    labels = pipeline.classes_[compiled.argmax(axis=1)]
-    differing = int((labels != pipeline.predict(frame)).sum())
-    return differing, float(np.abs(compiled - studied).max())
+    return Training(config, table, manifest, pipeline, cross_validation)
 
 
 def build_manifest(
     config: Config,
+    card: CardConfig,
     table: Table,
     pipeline: Pipeline,
     metrics: Metrics,
@@ -262,6 +144,8 @@ def build_manifest(
         "digest": "0" * 64,
         "model_name": __name__.partition(".")[0],
         "model_version": __version__,
+        "purpose": card.purpose,
+        "limits": card.limits,
         "faces": {MODEL: _face(model_bytes), PIPELINE: _face(pipeline_bytes)},
         "table": config.table.file,
         "table_sha256": table.sha256,
@@ -333,8 +217,3 @@ def _golden_rows(pipeline: Pipeline, table: Table) -> list[GoldenRow]:
         )
         for row, answer in zip(rows.to_numpy(), answers, strict=True)
     ]
-
-
-def _interval(scores: list[float]) -> Interval:
-    spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else 0.0
-    return Interval(mean=float(np.mean(scores)), standard_deviation=spread)
