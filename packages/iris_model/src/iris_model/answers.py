@@ -74,7 +74,7 @@ def answer_rows(
     matrix = np.ascontiguousarray(matrix, dtype=np.float64)
     marks = _mark_cells(matrix, features)
     probabilities, marks = _ask(model, matrix, marks, faults)
-    bad = None if marks is None else marks.any(axis=1)
+    bad = None if marks is None else np.asarray(marks.any(axis=1))
     reason = _spell_reasons(model, len(matrix), marks, faults)
     outside = model.outside(matrix)
     if bad is not None:
@@ -191,6 +191,4 @@ def _pick(names: Sequence[str], mark: bytes) -> list[str]:
 def _count(reason: Any) -> dict[str, int]:
     words = reason.dictionary.to_pylist()
     counts = np.bincount(reason.indices.to_numpy(), minlength=len(words))
-    return {
-        word: int(count) for word, count in zip(words, counts, strict=True) if word
-    }
+    return {word: int(count) for word, count in zip(words, counts, strict=True) if word}

@@ -70,7 +70,8 @@ def _build_parser() -> argparse.ArgumentParser:
     predict.set_defaults(run=_predict)
 
     score = commands.add_parser(
-        "score", help="answer a CSV or Parquet file row by row (needs iris_model[score])"
+        "score",
+        help="answer a CSV or Parquet file row by row (needs iris_model[score])",
     )
     score.add_argument(
         "input", metavar="INPUT", help="path or URL of a file or folder, or a pattern"
@@ -193,7 +194,8 @@ def _print_summary(summary: Summary) -> None:
     refused = sum(summary.refused.values())
     speed = summary.rows / summary.seconds
     lines = [
-        f"{summary.rows:,} rows: {summary.rows - refused:,} scored, {refused:,} refused",
+        f"{summary.rows:,} rows, {summary.rows - refused:,} scored, "
+        f"{refused:,} refused",
         f"{summary.seconds:.1f} seconds, {speed:,.0f} rows/s",
     ]
     shown = list(summary.refused.items())[:REASONS_SHOWN]

@@ -65,7 +65,8 @@ class ParquetSource:
     def pieces(self) -> Iterator[ParquetPiece]:
         """Yield pieces of about as many bytes, none of them empty."""
         limit = max(PIECE_BYTES // self.row_bytes, BATCH_ROWS)
-        begin, groups, rows = 0, [], 0
+        begin, rows = 0, 0
+        groups: list[int] = []
         for group, count in enumerate(self.groups):
             if rows and rows + count > limit:
                 yield from self._cut(begin, tuple(groups), rows, limit)

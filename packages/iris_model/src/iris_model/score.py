@@ -28,7 +28,7 @@ from distributed import Client, Future, LocalCluster
 from iris_model.answers import Answers, answer_rows
 from iris_model.csv_source import open_csv
 from iris_model.errors import ArtefactMismatch, IrisModelError, ScoringFailed
-from iris_model.files import File, find_files, find_target, whole_file
+from iris_model.files import find_files, find_target, whole_file
 from iris_model.model import IrisModel, load
 from iris_model.parquet_source import open_parquet
 from iris_model.sources import Piece, Rows, Source, check_columns
@@ -194,7 +194,10 @@ def _connect(scheduler: str | None) -> Iterator[Client]:
         else:
             address = scheduler
         try:
-            client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+            # Dask declares no types for its constructors.
+            client = Client(  # type: ignore[no-untyped-call]
+                address, timeout=CONNECT_SECONDS, set_as_default=False
+            )
             stack.enter_context(client)
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)
         except (OSError, ValueError, ImportError) as error:
@@ -207,12 +210,12 @@ def _connect(scheduler: str | None) -> Iterator[Client]:
 
 def _local_threads(folder: str) -> LocalCluster:
     # Dask always opens two HTTP ports; these are bare and not for the network.
-    quiet = {
+    quiet: dict[str, list[str]] = {
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],
     }
     with dask.config.set(quiet):
-        return LocalCluster(
+        return LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=1,
             threads_per_worker=len(os.sched_getaffinity(0)),
             processes=False,
@@ -227,10 +230,11 @@ def _score_in_order(
     client: Client, sources: Iterable[Source], job: _Job
 ) -> Iterator[_Scored]:
     """Yield scored pieces in the order of the input, a bounded number under way."""
-    threads = sum(client.nthreads().values())
+    workers = client.nthreads()  # type: ignore[no-untyped-call]
+    threads = sum(workers.values())
     for source in sources:
         pieces = iter(source.pieces())
-        waiting: deque[tuple[Piece, Future]] = deque()
+        waiting: deque[tuple[Piece, Future[_Scored]]] = deque()
         begin = None
         while True:
             room = PIECES_PER_THREAD * threads - len(waiting)
@@ -248,11 +252,11 @@ def _score_in_order(
             yield scored
 
 
-def _submit(client: Client, piece: Piece, job: _Job) -> Future:
+def _submit(client: Client, piece: Piece, job: _Job) -> Future[_Scored]:
     return client.submit(_score_piece, piece, job, pure=False)
 
 
-def _result(future: Future, source: Source) -> _Scored:
+def _result(future: Future[_Scored], source: Source) -> _Scored:
     try:
         scored: _Scored = future.result()
     except IrisModelError:
@@ -283,7 +287,7 @@ def _load_same(digest: str) -> IrisModel:
     return model
 
 
-def _spell_lines(rows: Rows, answers: Answers, job: _Job) -> bytes:
+def _spell_lines(rows: Rows, answers: Answers, job: _Job) -> Any:
     probabilities = answers.probabilities
     if answers.bad is None:
         spelt = spell_matrix(probabilities)
@@ -304,7 +308,7 @@ def _spell_lines(rows: Rows, answers: Answers, job: _Job) -> bytes:
     # Lines that end in their line end are, one behind the other, the file.
     _, offsets, content = lines.buffers()
     first, last = np.frombuffer(offsets, np.int32)[[0, len(lines)]]
-    return bytes(memoryview(content)[first:last])
+    return content.slice(first, last - first)
 
 
 def _extend_table(rows: Rows, answers: Answers, job: _Job) -> Any:

@@ -27,7 +27,7 @@ def write_csv(stream: IO[bytes], header: str) -> Iterator[Write]:
         The first line, with its end.
     """
     stream.write(header.encode())
-    yield stream.write
+    yield lambda lines: _write(stream, lines)
 
 
 @contextlib.contextmanager
@@ -53,6 +53,10 @@ def write_parquet(stream: IO[bytes], schema: Any) -> Iterator[Write]:
             writer.close()
         raise
     writer.close()
+
+
+def _write(stream: IO[bytes], lines: Any) -> None:
+    stream.write(lines)
 
 
 def _repeats(kind: Any) -> bool:

@@ -83,16 +83,16 @@ def spell_matrix(values: npt.NDArray[np.float64]) -> Any:
 
 
 def _dump(values: npt.NDArray[np.float64]) -> bytes:
-    return orjson.dumps(
-        np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY
-    )
+    return orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _cut(content: bytes, mark: int, behind: int, start: int, stop: int) -> Any:
     """Return the texts between marks, ``start`` and ``stop`` cut off each."""
     marks = np.flatnonzero(np.frombuffer(content, np.uint8) == mark) + behind
-    edges = [[0], marks] if behind else [marks, [len(content)]]
-    return cut_text(content, np.concatenate(edges), start, stop)
+    edges = np.append(marks, len(content))
+    if behind:
+        edges = np.concatenate([[0], marks])
+    return cut_text(content, edges, start, stop)
 
 
 def cut_text(
