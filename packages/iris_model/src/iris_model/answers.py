@@ -190,5 +190,6 @@ def _pick(names: Sequence[str], mark: bytes) -> list[str]:
 
 def _count(reason: Any) -> dict[str, int]:
     words = reason.dictionary.to_pylist()
-    counts = np.bincount(reason.indices.to_numpy(), minlength=len(words))
-    return {word: int(count) for word, count in zip(words, counts, strict=True) if word}
+    counts = np.bincount(reason.indices.to_numpy(), minlength=len(words)).tolist()
+    found = zip(words, counts, strict=True)
+    return {word: count for word, count in found if word and count}

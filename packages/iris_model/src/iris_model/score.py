@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import logging
 import os
 import tempfile
 import time
@@ -187,6 +188,8 @@ def _open_writer(
 @contextlib.contextmanager
 def _connect(scheduler: str | None) -> Iterator[Client]:
     """Give a client of a cluster, or of a scheduler inside this process."""
+    # What goes wrong comes back as an exception; Dask's log would say it again.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
         if scheduler is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -210,9 +213,10 @@ def _connect(scheduler: str | None) -> Iterator[Client]:
 
 def _local_threads(folder: str) -> LocalCluster:
     # Dask always opens two HTTP ports; these are bare and not for the network.
-    quiet: dict[str, list[str]] = {
+    quiet: dict[str, Any] = {
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],
+        "temporary-directory": folder,
     }
     with dask.config.set(quiet):
         return LocalCluster(  # type: ignore[no-untyped-call]
