@@ -3,7 +3,7 @@ Measure one prediction, and loading, against the scikit-learn pipeline itself.
 
     python benchmarks/predict.py
 
-Needs iris_model[train] and psutil. Medians over repeated runs; each ratio compares
+Needs iris_model[train] and Linux. Medians over repeated runs; each ratio compares
 figures of this run.
 """
 
@@ -23,7 +23,8 @@ STUDYING = (
 )
 PROBE = (
     "import time; t = time.perf_counter(); {0}; t = time.perf_counter() - t; "
-    "import psutil; print(t, psutil.Process().memory_info().rss / 1e6)"
+    "import os; pages = int(open('/proc/self/statm').read().split()[1]); "
+    "print(t, pages * os.sysconf('SC_PAGE_SIZE') / 1e6)"
 )
 
 

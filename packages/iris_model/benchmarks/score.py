@@ -28,7 +28,8 @@ from iris_model import load
 READ = {
     "csv": "import pyarrow.csv as c, time; t = time.perf_counter(); c.read_csv({0!r})",
     "parquet": (
-        "import pyarrow.parquet as p, time; t = time.perf_counter(); p.read_table({0!r})"
+        "import pyarrow.parquet as p, time; t = time.perf_counter(); "
+        "p.read_table({0!r})"
     ),
 }
 SCORE = (

@@ -182,7 +182,8 @@ def test_score_leaves_nothing_when_it_is_stopped(tmp_path: Path, number: int) ->
         code = process.wait(timeout=30)
     assert code == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
     assert list(out.iterdir()) == []
-    assert list((tmp_path / "temporary").iterdir()) == []
+    left = {path.name for path in (tmp_path / "temporary").iterdir()}
+    assert left <= {".ses"}  # onnxruntime's own, made by every load
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
