@@ -1,14 +1,15 @@
 """
-The ``iris-model`` command: ``train``, ``predict`` and ``card``.
+The ``iris-model`` command: ``train``, ``predict``, ``score`` and ``card``.
 
 stdout is data, stderr is talk. Exit codes: 0 done, 1 refused with a reason,
-2 wrong usage.
+2 wrong usage, 3 scored but for some rows, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,10 @@ from iris_model import __version__
 from iris_model.errors import InvalidRows, IrisModelError, RowProblem
 
 if TYPE_CHECKING:
+    from iris_model.score import Summary
     from iris_model.train import Training
+
+REASONS_SHOWN = 5
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -73,6 +77,23 @@ def _build_parser() -> argparse.ArgumentParser:
 
     card = commands.add_parser("card", help="print the model card as Markdown")
     card.set_defaults(run=_card)
+
+    score = commands.add_parser(
+        "score",
+        help="answer a CSV or Parquet file row by row (needs iris_model[score])",
+    )
+    score.add_argument(
+        "input", metavar="INPUT", help="path or URL of a file or folder, or a pattern"
+    )
+    score.add_argument(
+        "output", metavar="OUTPUT", help="path or URL of a .csv or .parquet file"
+    )
+    score.add_argument(
+        "--scheduler",
+        metavar="URL",
+        help="Dask scheduler, tcp://host:8786 (default: this machine's threads)",
+    )
+    score.set_defaults(run=_score)
     return parser
 
 
@@ -160,6 +181,47 @@ def _card(options: argparse.Namespace) -> int:
 
     print(build_card(load_artefact().manifest), end="")
     return 0
+
+
+def _score(options: argparse.Namespace) -> int:
+    try:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        from iris_model.score import score
+    except ModuleNotFoundError as error:
+        reason = f"scoring files needs {error.name}: pip install 'iris_model[score]'"
+        print(f"iris-model: {reason}", file=sys.stderr)
+        return 1
+    # A stop from outside has to clean up as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("scoring", total=None)
+        summary = score(
+            options.input,
+            options.output,
+            options.scheduler,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    _print_summary(summary)
+    return 3 if summary.refused else 0
+
+
+def _print_summary(summary: Summary) -> None:
+    refused = sum(summary.refused.values())
+    speed = summary.rows / summary.seconds
+    lines = [
+        f"{summary.rows:,} rows, {summary.rows - refused:,} scored, "
+        f"{refused:,} refused",
+        f"{summary.seconds:.1f} seconds, {speed:,.0f} rows/s",
+    ]
+    shown = list(summary.refused.items())[:REASONS_SHOWN]
+    lines += [f"{count:>12,}  {reason}" for reason, count in shown]
+    hidden = len(summary.refused) - len(shown)
+    if hidden:
+        lines.append(f"{hidden:>12,}  other reasons")
+    print("\n".join(lines), file=sys.stderr)
 
 
 def _read_rows(file: str) -> list[Any]:

@@ -5,6 +5,7 @@ IrisModelError
 ├── ConfigError        config.yml cannot be used
 ├── TableError         the training table is not what config.yml says
 ├── InvalidRows        rows that cannot be predicted
+├── ScoringFailed      files that cannot be scored; nothing was written
 ├── ArtefactMismatch   an artefact that is not what its manifest says
 └── TrainingFailed     training ended without a model worth shipping
     ├── NoConverter    a pipeline step has no compiled form
@@ -79,6 +80,19 @@ class InvalidRows(IrisModelError):
             lines.append(f"and {len(problems) - self.SHOWN} more")
         super().__init__("; ".join(lines))
         self.problems = problems
+
+
+class ScoringFailed(IrisModelError):
+    """Raised when a file cannot be scored as a whole; nothing was written."""
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(f"{file}: {reason}")
+        self.file = file
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[ScoringFailed], tuple[str, str]]:
+        """Let a worker's error travel: pickling keeps only the message else."""
+        return type(self), (self.file, self.reason)
 
 
 class ArtefactMismatch(IrisModelError):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 
 from iris_model.artefact import MODEL, TRAINED, Artefact, Manifest, load_artefact
@@ -94,9 +95,14 @@ class IrisModel:
             raise InvalidRows(tuple(RowProblem(int(r), None, reason) for r in rows))
         return answer
 
+    def outside(self, matrix: Matrix) -> npt.NDArray[np.bool_]:
+        """Return which cells lie outside the training range, shape as ``matrix``."""
+        below: npt.NDArray[np.bool_] = matrix < self._lowest
+        return below | (matrix > self._highest)
+
     def out_of_range(self, matrix: Matrix) -> list[tuple[str, ...]]:
         """Return, for each row, the features outside the training range."""
-        outside = (matrix < self._lowest) | (matrix > self._highest)
+        outside = self.outside(matrix)
         if not outside.any():
             return [()] * len(matrix)
         return [

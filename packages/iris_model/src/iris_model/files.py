@@ -1,0 +1,205 @@
+"""
+Files on this machine and in object stores, by path or URL, through fsspec.
+
+The only module that touches fsspec: what may be read, and output that is there
+whole or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import fsspec
+from dask.utils import natural_sort_key
+from fsspec.implementations.local import LocalFileSystem
+
+from iris_model.errors import ScoringFailed
+
+SUFFIXES = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that a worker opens itself: an absolute path or a URL."""
+
+    url: str
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        return self.url.removeprefix("file://")
+
+    @property
+    def format(self) -> str:
+        """``csv`` or ``parquet``, by suffix."""
+        for suffix, found in SUFFIXES.items():
+            if self.url.lower().endswith(suffix):
+                return found
+        reason = "the name must end in " + ", ".join(SUFFIXES)
+        raise ScoringFailed(self.name, reason)
+
+    def size(self) -> int:
+        """Return the size in bytes."""
+        with reading(self.name):
+            files, path = fsspec.core.url_to_fs(self.url)
+            return int(files.size(path))
+
+    def read(self, begin: int, end: int) -> bytes:
+        """Return bytes; ``begin`` lies in the file, ``end`` may lie behind it."""
+        with reading(self.name):
+            files, path = fsspec.core.url_to_fs(self.url)
+            if isinstance(files, LocalFileSystem):
+                with open(path, "rb") as local:
+                    local.seek(begin)
+                    return local.read(end - begin)
+            return bytes(files.cat_file(path, start=begin, end=end))
+
+    def opened(self) -> Any:
+        """Return what Arrow reads best: a path here, a file object elsewhere."""
+        with reading(self.name):
+            files, path = fsspec.core.url_to_fs(self.url)
+            if isinstance(files, LocalFileSystem):
+                return path
+            return files.open(path, "rb")
+
+
+@contextlib.contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turn whatever a file system raises into ScoringFailed naming the file."""
+    try:
+        yield
+    except ScoringFailed:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise ScoringFailed(name, _one_line(reason)) from None
+    except Exception as error:
+        # File systems raise what their client libraries raise; no base in common.
+        reason = _one_line(f"{type(error).__name__}: {error}")
+        raise ScoringFailed(name, reason) from None
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def find_files(url: str) -> list[File]:
+    """
+    Return a file, or the files of a folder or a pattern in natural order.
+
+    Raises
+    ------
+    ScoringFailed
+        If there are none, or of several formats.
+    """
+    with reading(url):
+        files, path = fsspec.core.url_to_fs(url)
+        if any(character in path for character in "*?[") and not files.exists(path):
+            found = files.glob(path)
+        elif files.isdir(path):
+            found = [name for name in files.find(path) if _is_table(name)]
+        else:
+            files.info(path)  # raises when there is none
+            found = [path]
+        found = sorted(found, key=natural_sort_key)
+        listed = [File(files.unstrip_protocol(name)) for name in found]
+    if not listed:
+        raise ScoringFailed(url, "holds no CSV or Parquet file")
+    if len({file.format for file in listed}) > 1:
+        raise ScoringFailed(url, "holds both CSV and Parquet files")
+    return listed
+
+
+def _is_table(path: str) -> bool:
+    name = path.rsplit("/", 1)[-1]
+    return name.lower().endswith(tuple(SUFFIXES)) and name[0] not in "._"
+
+
+def find_target(url: str) -> File:
+    """
+    Return the file that is to be written.
+
+    Raises
+    ------
+    ScoringFailed
+        If it is there already, or its suffix is of no known format.
+    """
+    with reading(url):
+        files, path = fsspec.core.url_to_fs(url)
+        target = File(files.unstrip_protocol(path))
+        _ = target.format
+        check_absent(files, path, target.name)
+    return target
+
+
+def check_absent(files: Any, path: str, name: str) -> None:
+    """Raise ScoringFailed if there is something of this name."""
+    files.invalidate_cache()
+    if files.exists(path):
+        raise ScoringFailed(name, "is there already; score never overwrites")
+
+
+@contextlib.contextmanager
+def whole_file(target: File) -> Iterator[IO[bytes]]:
+    """
+    Give a file to write that appears under its name only when all went well.
+
+    Parameters
+    ----------
+    target : File
+        Written under a hidden name beside it and renamed, or uploaded in parts
+        that become an object when the last one is there.
+
+    Raises
+    ------
+    ScoringFailed
+        If it cannot be written; nothing is left.
+    """
+    files, path = fsspec.core.url_to_fs(target.url)
+    is_local = isinstance(files, LocalFileSystem)
+    writing = _whole_local(path) if is_local else _whole_object(files, path)
+    try:
+        with writing as stream:
+            yield stream
+            check_absent(files, path, target.name)
+    except OSError as error:
+        reason = _one_line(error.strerror or str(error))
+        raise ScoringFailed(target.name, f"cannot be written: {reason}") from None
+
+
+@contextlib.contextmanager
+def _whole_local(path: str) -> Iterator[IO[bytes]]:
+    folder, name = os.path.split(path)
+    hidden = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(4)}.part")
+    with contextlib.ExitStack() as undo:
+        stream = open(hidden, "xb")
+        undo.callback(os.unlink, hidden)
+        try:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        finally:
+            # On a full disk closing fails as well, and closes.
+            with contextlib.suppress(OSError):
+                stream.close()
+        os.rename(hidden, path)
+        undo.pop_all()
+
+
+@contextlib.contextmanager
+def _whole_object(files: Any, path: str) -> Iterator[IO[bytes]]:
+    stream = files.open(path, "wb", autocommit=False)
+    try:
+        yield stream
+        stream.close()
+        stream.commit()
+    except BaseException:
+        stream.discard()
+        with contextlib.suppress(AttributeError):
+            stream.closed = True  # else it is uploaded when it is collected
+        raise
