@@ -48,7 +48,12 @@ from iris_model.artefact import (
     load_artefact,
     save_artefact,
 )
-from iris_model.compile import INPUT, PROBABILITIES, compile_pipeline
+from iris_model.compile import (
+    PROBABILITIES,
+    compile_pipeline,
+    inputs_of,
+    text_features,
+)
 from iris_model.config import Config
 from iris_model.data import Table, load_table
 from iris_model.errors import ParityBroken, QualityTooLow
@@ -125,7 +130,7 @@ def train(config: Config, output: Path, progress: Progress) -> Training:
     metrics = measure(config, cross_validation)
     check_quality(config, metrics)
     pipeline.fit(table.rows, table.labels)
-    model_bytes = compile_pipeline(pipeline)
+    model_bytes = compile_pipeline(pipeline, text_features(table.rows))
     parity = check_parity(pipeline, model_bytes, table, config.seed)
     pipeline_bytes = dump_pipeline(pipeline)
     manifest = build_manifest(
@@ -239,8 +244,7 @@ def compare_faces(
     session = onnxruntime.InferenceSession(
         model_bytes, providers=["CPUExecutionProvider"]
     )
-    matrix = np.ascontiguousarray(frame.to_numpy(dtype=np.float64))
-    compiled = session.run([PROBABILITIES], {INPUT: matrix})[0]
+    compiled = session.run([PROBABILITIES], inputs_of(frame))[0]
     studied = pipeline.predict_proba(frame)
     labels = pipeline.classes_[compiled.argmax(axis=1)]
     differing = int((labels != pipeline.predict(frame)).sum())
