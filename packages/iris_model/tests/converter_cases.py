@@ -25,10 +25,11 @@ from feature_engine.wrappers import SklearnTransformerWrapper as Wrap
 from sklearn import feature_selection as sks
 from sklearn import preprocessing as skp
 from sklearn.base import BaseEstimator
-from sklearn.impute import KNNImputer, SimpleImputer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 
 from iris_model.compile import compile_transformer, inputs_of, text_features
+from iris_model.converters import CONVERTERS
 
 ROWS = 60
 GENERATOR = np.random.default_rng(7)
@@ -49,8 +50,10 @@ TEXTS = pd.DataFrame(
         "a": NUMBERS["a"],
     }
 )
+TEXTS.loc[:15, "kind"] = "red"
 TEXT_GAPS = TEXTS.copy()
 TEXT_GAPS.loc[GENERATOR.random(ROWS) < 0.2, "kind"] = None
+SCORES = NUMBERS["a"] * 2.0 + NUMBERS["b"]
 TARGET = pd.Series((NUMBERS["a"] + NUMBERS["b"] > 6.0).astype(int))
 
 ANY_NUMBER = [0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, 8.0, 1e-9, -1e-9, 1e-300, 1e12]
@@ -76,13 +79,7 @@ class Case:
     step: BaseEstimator
     table: pd.DataFrame = field(default_factory=lambda: NUMBERS)
     values: tuple[float, ...] = ()
-
-    @property
-    def kind(self) -> str:
-        """Class name, or ``wrapper: class name``."""
-        name = type(self.step).__name__
-        inner = getattr(self.step, "transformer", None)
-        return name if inner is None else f"{name}: {type(inner).__name__}"
+    target: pd.Series = field(default_factory=lambda: TARGET)
 
 
 def _imputers() -> dict[str, Case]:
@@ -234,7 +231,8 @@ def _discretisers() -> dict[str, Case]:
                 regression=is_regression,
                 random_state=0,
             )
-            cases[f"tree {output} {is_regression}"] = Case(step)
+            target = SCORES if is_regression else TARGET
+            cases[f"tree {output} {is_regression}"] = Case(step, target=target)
     return cases
 
 
@@ -245,7 +243,9 @@ def _encoders() -> dict[str, Case]:
             table = TEXTS if gaps == "raise" else TEXT_GAPS
             options = {"unseen": unseen, "missing_values": gaps}
             end = f"{unseen} {gaps}"
-            cases[f"ordinal {end}"] = Case(fe.OrdinalEncoder("arbitrary", **options), table)
+            cases[f"ordinal {end}"] = Case(
+                fe.OrdinalEncoder("arbitrary", **options), table
+            )
             cases[f"ordered {end}"] = Case(fe.OrdinalEncoder(**options), table)
             cases[f"count {end}"] = Case(fe.CountFrequencyEncoder(**options), table)
             cases[f"share {end}"] = Case(
@@ -309,7 +309,7 @@ def _selectors() -> dict[str, Case]:
         fs.MRMR(max_features=2),
     ]
     tables = {
-        fs.SelectByInformationValue: TEXTS[["kind", "place"]],
+        fs.SelectByInformationValue: TEXTS,
         fs.DropFeatures: TEXT_GAPS.assign(b=1.0),
     }
     return {
@@ -322,7 +322,6 @@ def _wrappers() -> dict[str, Case]:
     gaps: list[BaseEstimator] = [
         SimpleImputer(strategy="mean"),
         SimpleImputer(strategy="constant", fill_value=-1.0),
-        KNNImputer(n_neighbors=2),
     ]
     plain: list[BaseEstimator] = [
         skp.StandardScaler(),
@@ -331,11 +330,17 @@ def _wrappers() -> dict[str, Case]:
         skp.MinMaxScaler(clip=True),
         skp.MaxAbsScaler(),
         skp.Normalizer(),
+        skp.Normalizer("l1"),
+        skp.Normalizer("max"),
         skp.Binarizer(threshold=1.0),
-        skp.KBinsDiscretizer(4, encode="ordinal", quantile_method="averaged_inverted_cdf"),
+        skp.KBinsDiscretizer(
+            4, encode="ordinal", quantile_method="averaged_inverted_cdf"
+        ),
         skp.PowerTransformer(),
+        skp.PowerTransformer(standardize=False),
         skp.QuantileTransformer(n_quantiles=20),
-        skp.PolynomialFeatures(2),
+        skp.PolynomialFeatures(3),
+        skp.PolynomialFeatures(2, interaction_only=True, include_bias=False),
         skp.FunctionTransformer(),
         sks.SelectKBest(k=1),
         sks.VarianceThreshold(),
@@ -345,6 +350,14 @@ def _wrappers() -> dict[str, Case]:
         for steps, table in ((plain, NUMBERS), (gaps, GAPS))
         for step in steps
     }
+    box_cox = skp.PowerTransformer("box-cox")
+    cases["wrap box-cox"] = Case(Wrap(box_cox, ["a", "c"]))
+    frequent = SimpleImputer(strategy="most_frequent")
+    cases["wrap text imputer"] = Case(Wrap(frequent, ["kind", "a"]), TEXT_GAPS)
+    for step in [skp.Normalizer(), skp.PolynomialFeatures(2), skp.Binarizer()]:
+        whole = step.set_output(transform="pandas")
+        cases[f"sklearn {step!r}"] = Case(whole)
+    cases["sklearn scaler"] = Case(skp.StandardScaler().set_output(transform="pandas"))
     encoders = {
         "one-hot": skp.OneHotEncoder(sparse_output=False),
         "one-hot, ignore": skp.OneHotEncoder(
@@ -373,7 +386,9 @@ def _matchers() -> dict[str, Case]:
             fp.MatchVariables(match_dtypes=True, verbose=False), TEXTS
         ),
         "categories": Case(fp.MatchCategories(), TEXTS),
-        "categories, gaps": Case(fp.MatchCategories(missing_values="ignore"), TEXT_GAPS),
+        "categories, gaps": Case(
+            fp.MatchCategories(missing_values="ignore"), TEXT_GAPS
+        ),
         "categories, numbers": Case(fp.MatchCategories(["c"], ignore_format=True)),
     }
 
@@ -398,7 +413,7 @@ class Fitted:
     def __init__(self, case: Case) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.step = case.step.fit(case.table, TARGET)
+            self.step = case.step.fit(case.table, case.target)
         self.case = case
         self.compiled = compile_transformer(self.step, text_features(case.table))
         options = onnxruntime.SessionOptions()
@@ -426,6 +441,22 @@ class Fitted:
             for i, name in enumerate(self.case.table)
         }
         return pd.DataFrame(columns)
+
+    @property
+    def kinds(self) -> list[type[BaseEstimator]]:
+        """Class of the transformer, and of the one it wraps if that has a converter."""
+        inner = getattr(self.step, "transformer", self.step)
+        return [k for k in {type(self.step), type(inner)} if k in CONVERTERS]
+
+    def drawn_frame(self, count: int, seed: int) -> pd.DataFrame:
+        """Return rows drawn from the pools, always the same."""
+        generator = np.random.default_rng(seed)
+        pools = [self.pool(name) for name in self.case.table]
+        places = [generator.integers(0, len(pool), count) for pool in pools]
+        drawn = [
+            [pool[i] for i in place] for pool, place in zip(pools, places, strict=True)
+        ]
+        return self.frame(list(zip(*drawn, strict=True)))
 
     def expected(self, frame: pd.DataFrame) -> pd.DataFrame | None:
         """Return what the transformer makes, or None where it raises."""

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from onnx import TensorProto
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.pipeline import Pipeline
 
 from iris_model.converters import (
@@ -24,7 +24,6 @@ from iris_model.converters import (
     Columns,
     Graph,
     Unsupported,
-    checks_all,
     open_columns,
     write_classifier,
     write_step,
@@ -198,7 +197,7 @@ def _write_transformer(
         step,
         columns,
         variables,
-        is_checked_after=following is not None and checks_all(following),
+        is_checked_after=following is not None and is_classifier(following),
     )
     columns.drop(variables)
     columns.put(_names_after(step, following, width), made)

@@ -7,7 +7,7 @@ the package around it: this folder can be lifted out as it is.
 
 from .columns import MISSING_TEXT, Columns, open_columns
 from .errors import Unsupported
-from .estimators import checks_all, write_classifier, write_transformer
+from .estimators import write_classifier, write_transformer
 from .graph import Graph
 from .registry import CONVERTERS, write_step
 
@@ -17,7 +17,6 @@ __all__ = [
     "Columns",
     "Graph",
     "Unsupported",
-    "checks_all",
     "open_columns",
     "write_classifier",
     "write_step",

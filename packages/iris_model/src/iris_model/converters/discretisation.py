@@ -112,8 +112,9 @@ def _put_predictions(
     if step.precision is not None:
         heights = np.round(heights, step.precision).tolist()
     # A tree of scikit-learn looks at float32.
-    narrow = graph.cast(columns.pick([name]), TensorProto.FLOAT)
-    above = graph.apply("Greater", graph.cast(narrow), graph.constant([inner]))
+    narrow = graph.cast(graph.cast(columns.pick([name]), TensorProto.FLOAT))
+    columns.refuse_unless_finite(narrow, 1)
+    above = graph.apply("Greater", narrow, graph.constant([inner]))
     rank = graph.apply("ReduceSum", graph.cast(above), graph.indices([1]), keepdims=1)
     place = graph.cast(rank, TensorProto.INT64)
     columns.put([name], graph.apply("Gather", graph.constant(heights), place))

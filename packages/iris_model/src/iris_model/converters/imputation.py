@@ -35,30 +35,27 @@ def convert_numbers(
 def convert_categorical(step: CategoricalImputer, columns: Columns) -> None:
     """Fill each variable's gaps with a text (or, in a number column, a number)."""
     for name, value in step.imputer_dict_.items():
-        if columns.is_text(name):
-            _fill_text(name, value, columns)
-        else:
-            _fill_number(name, value, columns)
+        fill(columns, name, value)
 
 
-def _fill_text(name: Name, value: Any, columns: Columns) -> None:
-    if not isinstance(value, str):
-        raise Unsupported(f"fill_value={value!r} in the text column {name!r}")
-    fill = columns.graph.text([value])
-    made = columns.graph.apply(
-        "Where", columns.missing(name), fill, columns.pick_text(name)
-    )
-    columns.put([name], made, is_text=True)
+def fill(columns: Columns, name: Name, value: Any) -> None:
+    """
+    Fill a column's gaps with a value of its kind.
 
-
-def _fill_number(name: Name, value: Any, columns: Columns) -> None:
-    if isinstance(value, str):
-        raise Unsupported(f"fill_value={value!r} in the number column {name!r}")
-    fill = columns.graph.constant(value)
-    made = columns.graph.apply(
-        "Where", columns.missing(name), fill, columns.pick([name])
-    )
-    columns.put([name], made)
+    Raises
+    ------
+    Unsupported
+        If the value is text and the column holds numbers, or the other way round.
+    """
+    if isinstance(value, str) != columns.is_text(name):
+        kind = "text" if columns.is_text(name) else "number"
+        raise Unsupported(f"fill_value={value!r} in the {kind} column {name!r}")
+    if columns.is_text(name):
+        filling, values = columns.graph.text([value]), columns.pick_text(name)
+    else:
+        filling, values = columns.graph.constant(value), columns.pick([name])
+    made = columns.graph.apply("Where", columns.missing(name), filling, values)
+    columns.put([name], made, is_text=columns.is_text(name))
 
 
 def convert_indicator(step: AddMissingIndicator, columns: Columns) -> None:

@@ -17,7 +17,6 @@ from feature_engine import scaling as fe_scaling
 from feature_engine import selection as fe_selection
 from feature_engine import transformation as fe_transformation
 from feature_engine import wrappers as fe_wrappers
-from sklearn import preprocessing as sk_preprocessing
 from sklearn.base import BaseEstimator
 
 from . import (
@@ -28,6 +27,7 @@ from . import (
     outliers,
     preprocessing,
     scaling,
+    scikit,
     selection,
     transformation,
     wrappers,
@@ -70,9 +70,7 @@ CONVERTERS: dict[type[BaseEstimator], Converter] = {
     fe_transformation.ReciprocalTransformer: transformation.convert_reciprocal,
     fe_transformation.YeoJohnsonTransformer: transformation.convert_yeo_johnson,
     fe_wrappers.SklearnTransformerWrapper: wrappers.convert_wrapper,
-    # skl2onnx has these for one matrix of one kind; here columns differ in kind.
-    sk_preprocessing.OneHotEncoder: wrappers.convert_one_hot,
-    sk_preprocessing.OrdinalEncoder: wrappers.convert_ordinal,
+    **dict.fromkeys(scikit.WRITERS, scikit.convert_whole),
     **{
         getattr(fe_selection, name): selection.convert_selector
         for name in fe_selection.__all__
@@ -98,6 +96,7 @@ def write_step(step: BaseEstimator, columns: Columns) -> None:
     """
     if type(step) not in CONVERTERS:
         raise Unsupported(f"there is no converter for {type(step).__name__}")
-    if type(step) is not fe_preprocessing.MatchVariables:
+    is_matcher = type(step) is fe_preprocessing.MatchVariables
+    if hasattr(step, "feature_names_in_") and not is_matcher:
         columns.arrange(list(step.feature_names_in_))
     CONVERTERS[type(step)](step, columns)

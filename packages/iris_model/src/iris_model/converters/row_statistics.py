@@ -22,8 +22,23 @@ def _plain(operator: str) -> Statistic:
     return lambda graph, matrix, width: _reduce(graph, operator, matrix)
 
 
+def _sum(graph: Graph, matrix: str, width: int) -> str:
+    """
+    Return the sum from left to right, as numpy adds.
+
+    ReduceSum adds in an order of its own, which shows where big numbers cancel.
+    """
+    sums = graph.apply("CumSum", matrix, graph.indices(1))
+    return graph.apply("Gather", sums, graph.indices([width - 1]), axis=1)
+
+
+def _mean(graph: Graph, matrix: str, width: int) -> str:
+    total = _sum(graph, matrix, width)
+    return graph.apply("Div", total, graph.constant(float(width)))
+
+
 def _variance(graph: Graph, matrix: str, width: int) -> str:
-    apart = graph.apply("Sub", matrix, _reduce(graph, "ReduceMean", matrix))
+    apart = graph.apply("Sub", matrix, _mean(graph, matrix, width))
     total = _reduce(graph, "ReduceSum", graph.apply("Mul", apart, apart))
     return graph.apply("Div", total, graph.constant(width - 1.0))
 
@@ -68,8 +83,12 @@ def _filled(operator: str, fill: float, least: int) -> Statistic:
     return reduce
 
 
+def _present_sum(graph: Graph, matrix: str, width: int) -> str:
+    return _sum(graph, _fill(graph, matrix, 0.0), width)
+
+
 def _present_mean(graph: Graph, matrix: str, width: int) -> str:
-    total = _reduce(graph, "ReduceSum", _fill(graph, matrix, 0.0))
+    total = _present_sum(graph, matrix, width)
     return graph.apply("Div", total, _count(graph, matrix))
 
 
@@ -102,9 +121,9 @@ def _present_median(graph: Graph, matrix: str, width: int) -> str:
 
 # For matrices in which every number is finite.
 STATISTICS: Mapping[str, Statistic] = {
-    "sum": _plain("ReduceSum"),
+    "sum": _sum,
     "prod": _plain("ReduceProd"),
-    "mean": _plain("ReduceMean"),
+    "mean": _mean,
     "min": _plain("ReduceMin"),
     "max": _plain("ReduceMax"),
     "std": _deviation,
@@ -114,7 +133,7 @@ STATISTICS: Mapping[str, Statistic] = {
 
 # For matrices with NaN, which pandas leaves out.
 PRESENT_ONLY: Mapping[str, Statistic] = {
-    "sum": _filled("ReduceSum", 0.0, 0),
+    "sum": _present_sum,
     "prod": _filled("ReduceProd", 1.0, 0),
     "mean": _present_mean,
     "min": _filled("ReduceMin", np.inf, 1),

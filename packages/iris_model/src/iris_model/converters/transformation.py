@@ -15,7 +15,7 @@ from feature_engine.transformation import (
     YeoJohnsonTransformer,
 )
 
-from .columns import Columns
+from .columns import Columns, Name
 from .graph import LN_10, Graph
 
 # Below this, scipy takes the exponent for zero.
@@ -75,24 +75,31 @@ def convert_box_cox(step: BoxCoxTransformer, columns: Columns) -> None:
     """Apply each variable's Box-Cox power; refuse zero and below."""
     columns.check_finite(step.variables_)
     for name in step.variables_:
-        value = _positive(columns, columns.pick([name]), 1)
-        log, power = columns.graph.apply("Log", value), step.lambda_dict_[name]
-        made = _power_of_log(columns.graph, log, power, _BOX_COX_ZERO)
-        columns.put([name], made)
+        columns.put([name], box_cox(columns, name, step.lambda_dict_[name]))
+
+
+def box_cox(columns: Columns, name: Name, power: float) -> str:
+    """Return a column's Box-Cox transform; refuse zero and below."""
+    value = _positive(columns, columns.pick([name]), 1)
+    log = columns.graph.apply("Log", value)
+    return _power_of_log(columns.graph, log, power, _BOX_COX_ZERO)
 
 
 def convert_yeo_johnson(step: YeoJohnsonTransformer, columns: Columns) -> None:
     """Apply each variable's Yeo-Johnson power, mirrored below zero."""
     columns.check_finite(step.variables_)
-    graph = columns.graph
     for name in step.variables_:
-        value, power = columns.pick([name]), step.lambda_dict_[name]
-        log = graph.log1p(graph.apply("Abs", value))
-        above = _power_of_log(graph, log, power, _YEO_JOHNSON_ZERO)
-        below = _power_of_log(graph, log, 2.0 - power, _YEO_JOHNSON_ZERO)
-        is_above = graph.apply("GreaterOrEqual", value, graph.constant(0.0))
-        below = graph.apply("Neg", below)
-        columns.put([name], graph.apply("Where", is_above, above, below))
+        columns.put([name], yeo_johnson(columns, name, step.lambda_dict_[name]))
+
+
+def yeo_johnson(columns: Columns, name: Name, power: float) -> str:
+    """Return a column's Yeo-Johnson transform."""
+    graph, value = columns.graph, columns.pick([name])
+    log = graph.log1p(graph.apply("Abs", value))
+    above = _power_of_log(graph, log, power, _YEO_JOHNSON_ZERO)
+    below = _power_of_log(graph, log, 2.0 - power, _YEO_JOHNSON_ZERO)
+    is_above = graph.apply("GreaterOrEqual", value, graph.constant(0.0))
+    return graph.apply("Where", is_above, above, graph.apply("Neg", below))
 
 
 def _power_of_log(graph: Graph, log: str, power: float, zero: float) -> str:
