@@ -303,7 +303,7 @@ def _selectors() -> dict[str, Case]:
         fs.RecursiveFeatureElimination(**scored),
         fs.RecursiveFeatureAddition(**scored),
         fs.DropHighPSIFeatures(),
-        fs.SelectByInformationValue(threshold=0.1),
+        fs.SelectByInformationValue(["kind", "place"], threshold=0.1),
         fs.ProbeFeatureSelection(**scored, random_state=0),
         fs.SelectByTargetMeanPerformance(bins=2, scoring="accuracy", cv=2),
         fs.MRMR(max_features=2),

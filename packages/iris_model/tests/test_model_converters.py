@@ -37,7 +37,7 @@ def test_converter_agrees_or_refuses_when_values_are_on_the_edge(name: str) -> N
     fitted = fit(name)
     pools = [st.sampled_from(fitted.pool(column)) for column in fitted.case.table]
 
-    @settings(max_examples=15, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=10, deadline=None, derandomize=True, database=None)
     @given(st.lists(st.tuples(*pools), min_size=4, max_size=4))
     def check(rows: list[tuple[object, ...]]) -> None:
         assert largest_difference(fitted, fitted.frame(rows)) <= 1e-9

@@ -64,6 +64,8 @@ def write_transformer(
     Unsupported
         If skl2onnx has no converter for it or for one of its options.
     """
+    if type(step).__module__.startswith("feature_engine."):
+        raise Unsupported(f"there is no converter for {type(step).__name__}")
     matrix = columns.pick(variables)
     if not (is_checked_after and isinstance(step, _HIDE_NOTHING)):
         check_input(columns, variables, get_tags(step).input_tags.allow_nan)

@@ -30,6 +30,9 @@ from .estimators import check_input
 from .imputation import fill
 from .transformation import box_cox, yeo_johnson
 
+# scikit-learn divides by no norm below this.
+_SMALL_NORM = 10.0 * float(np.finfo(np.float64).eps)
+
 
 def write_one_hot(step: OneHotEncoder, columns: Columns, variables: list[Name]) -> None:
     """
@@ -147,7 +150,7 @@ def write_binarizer(step: Binarizer, columns: Columns, variables: list[Name]) ->
 
 
 def write_normalizer(step: Normalizer, columns: Columns, variables: list[Name]) -> None:
-    """Divide each row by its norm; a row of zeros stays."""
+    """Divide each row by its norm; a row of next to nothing stays."""
     columns.check_finite(variables)
     graph, matrix = columns.graph, columns.pick(variables)
     axis = graph.indices([1])
@@ -158,8 +161,8 @@ def write_normalizer(step: Normalizer, columns: Columns, variables: list[Name]) 
         operator = "ReduceSum" if step.norm == "l1" else "ReduceMax"
         sizes = graph.apply("Abs", matrix)
         norm = graph.apply(operator, sizes, axis, keepdims=1)
-    is_zero = graph.apply("Equal", norm, graph.constant(0.0))
-    norm = graph.apply("Where", is_zero, graph.constant(1.0), norm)
+    is_small = graph.apply("Less", norm, graph.constant(_SMALL_NORM))
+    norm = graph.apply("Where", is_small, graph.constant(1.0), norm)
     columns.put(variables, graph.apply("Div", matrix, norm))
 
 
