@@ -4,14 +4,99 @@ Compare a transformer with its compiled twin, row by row and column by column.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+import onnxruntime
 import pandas as pd
-from converter_cases import Fitted
+from converter_tables import Case
 from sklearn.base import BaseEstimator
 
-from iris_model.converters import MISSING_TEXT
+from iris_model.compile import compile_transformer, inputs_of, text_features
+from iris_model.converters import CONVERTERS, MISSING_TEXT
+
+ANY_NUMBER = [0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, 8.0, 1e-9, -1e-9, 1e-300, 1e12]
+ANY_NUMBER += [-1e12, 1e150, -1e150, 6.25, 1e8, 12345.678, np.nan]
+ANY_TEXT = ["red", "blue", "", "nan", "Ünï", "x", "y", "Rare", "unseen", "RED", None]
+
+
+class Fitted:
+    """A fitted transformer and its compiled twin."""
+
+    def __init__(self, case: Case) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.step = case.step.fit(case.table, case.target)
+        self.case = case
+        self.compiled = compile_transformer(self.step, text_features(case.table))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self.session = onnxruntime.InferenceSession(
+            self.compiled.model_bytes, options, providers=["CPUExecutionProvider"]
+        )
+
+    def pool(self, name: str) -> list[Any]:
+        """Return the values worth trying in one column."""
+        column = self.case.table[name]
+        seen = column.dropna().iloc[:12].tolist()
+        if name in text_features(self.case.table):
+            return [*ANY_TEXT, *seen]
+        return [*ANY_NUMBER, *self.case.values, *seen]
+
+    def frame(self, rows: list[tuple[Any, ...]]) -> pd.DataFrame:
+        """Return rows as a table of the kinds that were fitted, but for gaps."""
+        texts = text_features(self.case.table)
+        columns = {
+            name: pd.Series(
+                [row[i] for row in rows],
+                dtype=self.case.table[name].dtype if name in texts else float,
+            )
+            for i, name in enumerate(self.case.table)
+        }
+        return pd.DataFrame(columns)
+
+    @property
+    def kinds(self) -> list[type[BaseEstimator]]:
+        """Class of the transformer, and of the one it wraps if that has a converter."""
+        inner = getattr(self.step, "transformer", self.step)
+        return [k for k in {type(self.step), type(inner)} if k in CONVERTERS]
+
+    def drawn_frame(self, count: int, seed: int) -> pd.DataFrame:
+        """Return rows drawn from the pools, always the same."""
+        generator = np.random.default_rng(seed)
+        pools = [self.pool(name) for name in self.case.table]
+        places = [generator.integers(0, len(pool), count) for pool in pools]
+        drawn = [
+            [pool[i] for i in place] for pool, place in zip(pools, places, strict=True)
+        ]
+        return self.frame(list(zip(*drawn, strict=True)))
+
+    def expected(self, frame: pd.DataFrame) -> pd.DataFrame | None:
+        """Return what the transformer makes, or None where it raises."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                return pd.DataFrame(self.step.transform(frame))
+            except ValueError:
+                return None
+
+    def found(self, frame: pd.DataFrame) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Return the graph's columns by name, and which rows it refuses."""
+        given = {entry.name for entry in self.session.get_inputs()}
+        inputs = {k: v for k, v in inputs_of(frame).items() if k in given}
+        names = [entry.name for entry in self.session.get_outputs()]
+        outputs = dict(zip(names, self.session.run(names, inputs), strict=True))
+        columns = dict(
+            [
+                *zip(self.compiled.numbers, outputs.get("numbers", np.empty(0)).T),
+                *zip(self.compiled.texts, outputs.get("made_texts", np.empty(0)).T),
+            ]
+        )
+        no_refusal = np.zeros((len(frame), 1))
+        refused = np.isnan(outputs.get("refusals", no_refusal)).any(axis=1)
+        return columns, refused
 
 
 def largest_difference(fitted: Fitted, frame: pd.DataFrame) -> float:

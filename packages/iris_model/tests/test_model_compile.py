@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
-from converter_cases import GAPS, NUMBERS, TARGET, TEXT_GAPS, TEXTS
+from converter_tables import GAPS, NUMBERS, TARGET, TEXT_GAPS, TEXTS
 from feature_engine import (
     creation,
     discretisation,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import onnx
 import pytest
-from converter_cases import CASES, Fitted
-from converter_parity import largest_difference, measured_differences
+from converter_cases import CASES
+from converter_parity import Fitted, largest_difference, measured_differences
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator
