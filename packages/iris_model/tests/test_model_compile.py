@@ -24,14 +24,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import preprocessing as sk
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
+from iris_model import converters
 from iris_model.artefact import load_artefact
 from iris_model.compile import (
     PROBABILITIES,
@@ -170,7 +171,7 @@ def test_text_features_are_found_when_kinds_are_mixed() -> None:
     [
         LogisticRegression(),
         GaussianNB(),
-        KNeighborsClassifier(3),
+        KNeighborsClassifier(1),
         DecisionTreeClassifier(random_state=0),
         RandomForestClassifier(5, random_state=0),
     ],
@@ -182,6 +183,7 @@ def test_compiled_pipeline_refuses_the_row_when_the_pipeline_would_raise(
     step = transformation.ReciprocalTransformer(PETALS)
     pipeline = fit([step], classifier=classifier)
     compiled = compile_pipeline(pipeline)
+    assert compare_faces(pipeline, compiled, TABLE.rows)[1] < 1e-12
     frame = TABLE.rows.head(5).copy()
     before = answer(compiled, frame)
     frame.iloc[1, 3] = 0.0
@@ -207,6 +209,38 @@ def test_compiled_pipeline_refuses_the_row_when_the_bad_column_is_dropped_later(
     assert np.isfinite(found[1]).all()
 
 
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        DecisionTreeClassifier(max_depth=3),
+        ExtraTreeClassifier(max_depth=4, random_state=1),
+        RandomForestClassifier(30, max_depth=4, random_state=1),
+        ExtraTreesClassifier(30, max_depth=5, random_state=1),
+    ],
+    ids=lambda classifier: type(classifier).__name__,
+)
+def test_parity_holds_when_the_classifier_is_of_trees(
+    classifier: ClassifierMixin,
+) -> None:
+    pipeline = fit([], classifier=classifier)
+    compiled = compile_pipeline(pipeline)
+    assert check_parity(pipeline, compiled, TABLE, 0).largest_difference < 1e-12
+    # Exactly on the thresholds, too.
+    scale, tree = pipeline[0], getattr(classifier, "estimators_", [classifier])[0]
+    edges = scale.mean_ + scale.scale_ * tree.tree_.threshold[:, None]
+    frame = pd.DataFrame(edges, columns=TABLE.rows.columns)
+    assert compare_faces(pipeline, compiled, frame) == (
+        0,
+        pytest.approx(0.0, abs=1e-12),
+    )
+
+
+def test_converters_know_nothing_of_the_package_around_them() -> None:
+    folder = Path(converters.__file__).parent
+    assert len(list(folder.glob("*.py"))) > 10
+    assert not [f.name for f in folder.glob("*.py") if "iris_model" in f.read_text()]
+
+
 def test_model_refuses_the_row_when_a_step_would_raise(workspace: Path) -> None:
     path = workspace / "config.yml"
     log = "  - name: log\n    transformer: LogTransformer\n    options:\n"
@@ -215,7 +249,7 @@ def test_model_refuses_the_row_when_a_step_would_raise(workspace: Path) -> None:
     for old, new in {
         "  - name: scale\n": f"{log}  - name: scale\n",
         "name: LogisticRegression": "name: DecisionTreeClassifier",
-        "max_iter: 2000": "criterion: gini",
+        "max_iter: 2000": "max_depth: 3",
         "maximum_log_loss: 0.20": "maximum_log_loss: 5.0",
         "repeats: 10": "repeats: 1",
     }.items():

@@ -13,25 +13,18 @@ from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.ensemble import (
-    ExtraTreesClassifier,
     GradientBoostingClassifier,
-    RandomForestClassifier,
 )
 from sklearn.preprocessing import RobustScaler, StandardScaler
-from sklearn.tree import BaseDecisionTree
 from sklearn.utils import get_tags
 
 from .columns import Columns, Name
 from .errors import Unsupported
 from .graph import OPSETS, Graph
+from .trees import TREES, write_trees
 
 # These raise for numbers that float32 cannot hold.
-_LOOK_AT_FLOAT32 = (
-    BaseDecisionTree,
-    ExtraTreesClassifier,
-    GradientBoostingClassifier,
-    RandomForestClassifier,
-)
+_LOOK_AT_FLOAT32 = (*TREES, GradientBoostingClassifier)
 
 # Column by column, what is infinite stays so or becomes NaN.
 _HIDE_NOTHING = (RobustScaler, StandardScaler)
@@ -111,6 +104,8 @@ def write_classifier(step: BaseEstimator, columns: Columns) -> tuple[str, int]:
     if _looks_at_float32(step):
         narrow = columns.graph.cast(matrix, TensorProto.FLOAT)
         columns.refuse_unless_finite(columns.graph.cast(narrow), len(columns.names))
+        if isinstance(step, TREES):
+            return write_trees(step, columns.graph, narrow), len(step.classes_)
     made, _ = _write(step, columns.graph, matrix, len(columns.names), output=1)
     return made, len(step.classes_)
 
