@@ -85,13 +85,13 @@ class IrisModel:
         Raises
         ------
         InvalidRows
-            If a row is so extreme that arithmetic overflows and the model has
-            no answer.
+            If a step of the model has no answer for a row: arithmetic that
+            overflows, or a value that the step refuses.
         """
         answer: Matrix = self._session.run(["probabilities"], {"rows": matrix})[0]
         if not np.isfinite(answer).all():
             rows = np.flatnonzero(~np.isfinite(answer).all(axis=1))
-            reason = "the model has no answer for values this extreme"
+            reason = "the model has no answer for these values"
             raise InvalidRows(tuple(RowProblem(int(r), None, reason) for r in rows))
         return answer
 

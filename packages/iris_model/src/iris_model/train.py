@@ -35,7 +35,7 @@ from iris_model.artefact import (
     save_artefact,
 )
 from iris_model.card import CARD, build_card
-from iris_model.compile import compile_pipeline
+from iris_model.compile import compile_pipeline, text_features
 from iris_model.config import CardConfig, Config
 from iris_model.data import Table, load_table
 from iris_model.errors import ConfigError
@@ -107,7 +107,7 @@ def train(
     if published:
         check_not_worse(config, table, cross_validation, published)
     pipeline.fit(table.rows, table.labels)
-    model_bytes = compile_pipeline(pipeline)
+    model_bytes = compile_pipeline(pipeline, text_features(table.rows))
     parity = check_parity(pipeline, model_bytes, table, config.seed)
     pipeline_bytes = dump_pipeline(pipeline)
     manifest = build_manifest(
