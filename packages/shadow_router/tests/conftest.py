@@ -3,9 +3,8 @@
 import contextlib
 
 import pytest
-
-from .router_fakes import FakeServer
-from .router_system import System
+from router_fakes import FakeServer
+from router_system import System
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Small real servers for the tests: scripted, and counting what arrives."""
 
 import asyncio
+import contextlib
 import json
 import threading
 
@@ -104,11 +105,13 @@ class FakeServer:
                 if not await self.script(arrived, writer):
                     break
                 await writer.drain()
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            self._tasks.discard(asyncio.current_task())
             writer.close()
+        except (ConnectionError, asyncio.CancelledError):
+            writer.transport.abort()
+        finally:
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+                await writer.wait_closed()
+            self._tasks.discard(asyncio.current_task())
 
     @staticmethod
     async def _read(reader):

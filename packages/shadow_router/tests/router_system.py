@@ -90,12 +90,8 @@ class System:
             return True
 
     def __exit__(self, *_):
-        pids = [self.process.pid, *self.children()]
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(20)
-        for pid in filter(is_running, pids):
+        # Orderly stops have tests of their own; here the quickest way will do.
+        for pid in filter(is_running, [self.process.pid, *self.children()]):
             os.kill(pid, signal.SIGKILL)
         self.process.wait(5)
 

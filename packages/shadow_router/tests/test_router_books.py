@@ -13,14 +13,13 @@ import threading
 import time
 
 import pytest
+from router_fakes import FakeServer
+from router_system import System, is_running, post, post_many, wait_until
 
 from shadow_router import audit
 from shadow_router.books import RouterBooks, RunState, find_books, read_page
 from shadow_router.records import Fate
 from shadow_router.store import Store
-
-from .router_fakes import FakeServer
-from .router_system import System, is_running, post, post_many, wait_until
 
 
 class Traffic:
@@ -69,8 +68,9 @@ async def answer_at_random(arrived, writer):
 def test_books_balance_while_running_when_traffic_moves(live, start):
     with FakeServer(answer_at_random) as shadow:
         system = start(live.url, shadow.url, QUEUE_ITEMS=200)
-        with Traffic(system):
-            for _ in range(3):
+        with Traffic(system) as traffic:
+            # Enough that a tenth of them is surely more than none.
+            while traffic.answered < 200:
                 found = system.audit()
                 assert found["balances"], found["differences"]
         fates = system.settled_fates()
@@ -216,7 +216,10 @@ def true_books(tmp_path_factory):
     [
         ("UPDATE counters SET n = n + 1 WHERE fate = 'match'", "closed books"),
         ("DELETE FROM comparisons WHERE id = 3", "rows with fate match"),
-        ("UPDATE comparisons SET fate = 'match' WHERE id = 1", "rows with fate"),
+        (
+            "UPDATE comparisons SET fate = 'match' WHERE fate <> 'match'",
+            "rows with fate",
+        ),
         ("DELETE FROM counters WHERE fate = 'skipped_method'", "closed books"),
         ("DELETE FROM finals", "its books exist"),
     ],
@@ -233,6 +236,23 @@ def test_audit_is_red_and_names_the_difference_when_books_are_false(
     assert done.returncode == 1
     assert "THE BOOKS DO NOT BALANCE" in done.stdout
     assert difference in done.stdout
+
+
+@pytest.mark.parametrize("damage", ["not a database", "an unknown fate"])
+def test_audit_says_one_line_when_the_store_cannot_be_read(
+    true_books, tmp_path, damage
+):
+    shutil.copytree(true_books.directory, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "comparisons.sqlite"
+    if damage == "not a database":
+        path.write_bytes(b"\x00" * 8192)
+    else:
+        with contextlib.closing(sqlite3.connect(path)) as database, database:
+            database.execute("UPDATE counters SET fate = 'odd' WHERE fate = 'match'")
+    done = true_books.run("audit", SHADOW_ROUTER_DATA_DIR=str(tmp_path))
+    assert (done.returncode, done.stdout) == (78, "")
+    assert done.stderr.startswith("shadow-router: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_audit_is_green_and_shows_the_fates_when_books_are_true(true_books):

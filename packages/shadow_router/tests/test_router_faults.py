@@ -7,9 +7,8 @@ import struct
 import time
 
 import pytest
-
-from .router_fakes import ANSWER, FakeServer, answer_bytes
-from .router_system import System, post, post_many, refused_url
+from router_fakes import ANSWER, FakeServer, answer_bytes
+from router_system import System, post, post_many, refused_url
 
 COUNT = 300
 

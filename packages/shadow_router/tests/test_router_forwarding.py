@@ -7,9 +7,8 @@ import string
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from .router_fakes import FakeServer, answer_bytes
-from .router_system import (
+from router_fakes import FakeServer, answer_bytes
+from router_system import (
     System,
     free_port,
     post,

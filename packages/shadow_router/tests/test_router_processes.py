@@ -9,9 +9,8 @@ import socket
 import threading
 
 import pytest
-
-from .router_fakes import FakeServer
-from .router_system import is_running, post, refused_url, wait_until
+from router_fakes import FakeServer
+from router_system import is_running, post, refused_url, wait_until
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -7,11 +7,10 @@ import sqlite3
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from router_fakes import ANSWER, FakeServer, answer_bytes
+from router_system import System, post_many
 
 from shadow_router.page import policy
-
-from .router_fakes import ANSWER, FakeServer, answer_bytes
-from .router_system import System, post_many
 
 HOSTILE = "<script>alert('x')</script>\"'&{{ 7*7 }}"
 

@@ -6,6 +6,7 @@ ShadowRouterError
 ├── PortBusy              a listening address belongs to another process
 ├── DataDirectoryBusy     a second collector on one data directory
 ├── DataDirectoryMissing  report or audit asked of a directory with no books
+├── StoreUnreadable       the store is damaged, or of another version
 ├── FrameInvalid          bytes from the other process are not a frame
 ├── AnswerUnreadable      an answer cannot be compared; carries the reason
 └── UpstreamFailed        a request to live or shadow has no complete answer
@@ -39,6 +40,10 @@ class DataDirectoryBusy(ShadowRouterError):
 
 class DataDirectoryMissing(ShadowRouterError):
     """Raised when a data directory holds no books to read."""
+
+
+class StoreUnreadable(ShadowRouterError):
+    """Raised when the store holds what this version cannot read."""
 
 
 class FrameInvalid(ShadowRouterError):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from shadow_router.errors import DataDirectoryMissing
+from shadow_router.errors import DataDirectoryMissing, StoreUnreadable
 from shadow_router.records import Fate, Flow
 from shadow_router.store import schema
 
@@ -73,9 +73,20 @@ def _reading(directory: Path) -> Iterator[sa.Connection]:
     engine = schema.open_engine(directory)
     try:
         with engine.begin() as connection:
+            _check_fates(connection)
             yield connection
+    except sa.exc.DatabaseError as error:
+        reason = f"{directory / schema.FILE_NAME}: {error.orig}"
+        raise StoreUnreadable(reason) from None
     finally:
         engine.dispose()
+
+
+def _check_fates(connection: sa.Connection) -> None:
+    """Refuse fates of a newer version, or of nobody's."""
+    named = set(connection.scalars(sa.select(schema.counters.c.fate).distinct()))
+    if unknown := named - set(Fate):
+        raise StoreUnreadable(f"the store counts unknown fates: {len(unknown)}")
 
 
 def _counters(connection: sa.Connection) -> dict[tuple[str, str, str], int]:
