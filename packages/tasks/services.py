@@ -8,16 +8,22 @@ manager is honcho: it prefixes output, and stops everything when one part stops.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import honcho.manager
+import honcho.printer
 
 ENVIRONMENTS = Path(".tox/services")
 REQUIREMENTS = Path("api/requirements")
@@ -44,6 +50,14 @@ class Address:
 
     url: str
     setting: str
+
+
+class Printer(honcho.printer.Printer):
+    """honcho's own, but that it lets processes be stopped when nobody reads on."""
+
+    def write(self, message: Any) -> None:  # Any: honcho is untyped
+        with contextlib.suppress(BrokenPipeError):
+            super().write(message)
 
 
 def main(arguments: list[str]) -> int:
@@ -185,12 +199,13 @@ def run(services: list[Service], talk: list[str]) -> int:
         A command that runs beside them and may end; none when empty.
     """
     honcho.manager.KILL_WAIT = STOP_S
-    manager = honcho.manager.Manager()
+    manager = honcho.manager.Manager(Printer(sys.stdout))
     for service in services:
         environment = {**os.environ, **service.settings, "PYTHONUNBUFFERED": "1"}
         command = "exec " + shlex.join(service.command)
         manager.add_process(service.name, command, env=environment)
     talker = subprocess.Popen(talk) if talk else None
+    threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         manager.loop()
     finally:
@@ -199,6 +214,14 @@ def run(services: list[Service], talk: list[str]) -> int:
             talker.wait()
     interrupted = manager.returncode in (130, 143)
     return 0 if interrupted else manager.returncode or 1
+
+
+def end_with_parent() -> None:
+    """Stop as if asked to when tox is gone: it does not pass SIGTERM on."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

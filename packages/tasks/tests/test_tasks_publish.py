@@ -1,4 +1,3 @@
-import os
 import shutil
 import subprocess
 import sys
@@ -117,15 +116,23 @@ def test_test_gives_no_receipt_when_the_tests_do_not_pass(wheel: Path) -> None:
 @pytest.mark.parametrize(
     ("package", "says"),
     [
-        ("iris_model", "is published and never changes"),
+        ("iris_model", "iris_model 1.0.0 is published and never changes"),
         ("lily_model", "'lily_model' is not a published package: iris_model"),
     ],
 )
-def test_publish_says_why_in_one_line_when_it_refuses(package: str, says: str) -> None:
+def test_publish_says_why_in_one_line_when_it_refuses(
+    tmp_path: Path, package: str, says: str
+) -> None:
+    # In a tree of its own: in this one it might have something to publish.
+    shelf = tmp_path / "packages/index/iris_model"
+    shelf.mkdir(parents=True)
+    shutil.copy(PUBLISHED, shelf)
+    source = tmp_path / "packages/iris_model/src/iris_model"
+    source.mkdir(parents=True)
+    (source / "__init__.py").write_text('__version__ = "1.0.0"\n')
     done = subprocess.run(
-        [sys.executable, "packages/tasks/publish.py", package],
-        cwd=ROOT,
-        env=dict(os.environ),
+        [sys.executable, str(ROOT / "packages/tasks/publish.py"), package],
+        cwd=tmp_path,
         capture_output=True,
         text=True,
     )
@@ -133,6 +140,7 @@ def test_publish_says_why_in_one_line_when_it_refuses(package: str, says: str) -
     assert done.stderr.startswith("publish: ")
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
+    assert [wheel.name for wheel in shelf.iterdir()] == [PUBLISHED.name]
 
 
 @pytest.mark.parametrize("role", ["live", "shadow"])

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,9 @@ def free_port() -> int:
 class Running:
     """The processes of one start, its ports, and what it has printed."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, under: tuple[str, ...] = ()
+    ) -> None:
         self.public, self.private, live, shadow = (free_port() for _ in range(4))
         self.live = live
         self.output = folder / "output.txt"
@@ -44,7 +46,7 @@ class Running:
             self.environment["IRIS_API_PORT"] = str(live)
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
-                [*SERVICES, *arguments],
+                [*under, *SERVICES, *arguments],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=output,
@@ -91,6 +93,21 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def get(port: int, path: str) -> bytes:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
         return bytes(answer.read())
+
+
+def health(running: Running) -> str:
+    """Return the model version that the live API states; empty when it is away."""
+    try:
+        return str(json.loads(get(running.live, "/health"))["model_version"])
+    except OSError:
+        return ""
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def readme_curl() -> tuple[str, str]:
@@ -183,15 +200,19 @@ def test_ctrl_c_leaves_no_process_and_no_traceback_when_pressed(
 def test_serve_runs_the_live_api_alone_when_started(tmp_path: Path) -> None:
     running = Running(tmp_path, "serve")
     try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                health = json.loads(get(running.live, "/health"))
-                break
-            except OSError:
-                assert time.monotonic() < deadline, running.output.read_text()
-                time.sleep(0.1)
-        assert health["model_version"] == "1.0.0"
+        running.wait_for("serves iris_model")
+        wait_until(lambda: health(running) == "1.0.0")
     finally:
         assert running.stop() == 0
     assert "Traceback" not in running.output.read_text()
+
+
+def test_services_stop_when_what_started_them_is_killed(tmp_path: Path) -> None:
+    # sh waits for its child, as tox does; killed, it tells nobody. And as with tox,
+    # nobody reads the output any more: head leaves after three lines.
+    shell = ("sh", "-c", '"$@" 2>&1 | head -n 3; sleep 60', "sh")
+    running = Running(tmp_path, "serve", under=shell)
+    wait_until(lambda: health(running) == "1.0.0", timeout_s=60)
+    running.process.kill()
+    running.process.wait()
+    wait_until(lambda: health(running) == "")
