@@ -139,7 +139,7 @@ def prepare_api(role: str) -> Path:
     """
     python = make_environment(role)
     locked = REQUIREMENTS / f"{role}.txt"
-    pinned = next(line for line in locked.read_text().splitlines() if "iris" in line)
+    pinned = next(line for line in locked.read_text().splitlines() if "==" in line)
     print(f"preparing {role}: {pinned.split()[0]}", file=sys.stderr, flush=True)
     install(python, "--require-hashes", "-r", str(locked))
     install(python, "--no-deps", "--reinstall-package", "iris_api", "./api")
