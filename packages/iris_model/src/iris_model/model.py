@@ -1,5 +1,5 @@
 """
-Predict with the compiled model. Needs numpy, onnxruntime and pydantic alone.
+Predict with the compiled model. Needs numpy and onnxruntime alone.
 """
 
 from __future__ import annotations
