@@ -26,7 +26,7 @@ def test_help_loads_no_numerics_when_printed() -> None:
     code = (
         "import sys\nfrom iris_model.cli import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"
-        "print('numpy' in sys.modules or 'pydantic' in sys.modules)"
+        "print('numpy' in sys.modules or 'onnxruntime' in sys.modules)"
     )
     assert run_python(code).splitlines()[-1] == "False"
 

@@ -70,13 +70,14 @@ def answer_rows(
     faults : mapping of int to str
         Rows refused for a fault of their own, such as a field too few.
     """
-    matrix = np.column_stack([column.to_numpy() for column in features])
-    matrix = np.ascontiguousarray(matrix, dtype=np.float64)
+    by_feature = np.array([column.to_numpy() for column in features], dtype=np.float64)
+    matrix = np.ascontiguousarray(by_feature.T)
     marks = _mark_cells(matrix, features)
     probabilities, marks = _ask(model, matrix, marks, faults)
     bad = None if marks is None else np.asarray(marks.any(axis=1))
     reason = _spell_reasons(model, len(matrix), marks, faults)
-    outside = model.outside(matrix)
+    # Whole columns are compared several times faster than rows of four values.
+    outside = model.outside(by_feature.T)
     if bad is not None:
         outside[bad] = False
     winners = probabilities.argmax(axis=1).astype(np.int8)
@@ -155,8 +156,7 @@ def _spell_reasons(
     faults: Mapping[int, str],
 ) -> Any:
     if marks is None:
-        codes = np.zeros(rows, dtype=np.int32)
-        return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array([""]))
+        return _repeat("", rows)
 
     def spell(mark: bytes) -> str:
         cells = zip(model.feature_names, mark, strict=False)
@@ -177,11 +177,18 @@ def _spell_reasons(
 def _spell(marks: npt.NDArray[np.uint8], word: Callable[[bytes], str]) -> Any:
     """Return the word for each row of marks, each distinct row spelt once."""
     width = marks.shape[1]
+    if not marks.any():
+        return _repeat(word(bytes(width)), len(marks))
     content = pa.py_buffer(np.ascontiguousarray(marks))
     packed = pa.Array.from_buffers(pa.binary(width), len(marks), [None, content])
     found = packed.dictionary_encode()
     words = [word(mark) for mark in found.dictionary.to_pylist()]
     return pa.DictionaryArray.from_arrays(found.indices, pa.array(words, pa.string()))
+
+
+def _repeat(word: str, rows: int) -> Any:
+    codes = np.zeros(rows, dtype=np.int32)
+    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array([word]))
 
 
 def _pick(names: Sequence[str], mark: bytes) -> list[str]:

@@ -11,14 +11,12 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from iris_model import __version__
 from iris_model.errors import ArtefactMismatch
+from iris_model.strict import Malformed, Strict
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -35,55 +33,56 @@ FORMAT = 2
 PICKLE_LIBRARIES = ("feature-engine", "joblib", "numpy", "pandas", "scikit-learn")
 TRAINING_LIBRARIES = (*PICKLE_LIBRARIES, "onnx", "onnxruntime", "scipy", "skl2onnx")
 
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+Digest = Annotated[str, r"[0-9a-f]{64}"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class Face(_Strict):
+@dataclass(frozen=True)
+class Face(Strict):
     """One of the two files: digest and size of its bytes."""
 
     sha256: Digest
     size_bytes: int
 
 
-class Histogram(_Strict):
+@dataclass(frozen=True)
+class Histogram(Strict):
     """Counts of the training table between edges; one edge more than counts."""
 
-    edges: list[Finite]
+    edges: list[float]
     counts: list[int]
 
 
-class Feature(_Strict):
+@dataclass(frozen=True)
+class Feature(Strict):
     """A measurement: unit, range and distribution in the training table."""
 
     name: str
     unit: str
-    minimum: Finite
-    maximum: Finite
+    minimum: float
+    maximum: float
     histogram: Histogram
 
 
-class Interval(_Strict):
+@dataclass(frozen=True)
+class Interval(Strict):
     """Mean and standard deviation of a score over the repeats."""
 
-    mean: Finite
-    standard_deviation: Finite
+    mean: float
+    standard_deviation: float
 
 
-class ClassMetrics(_Strict):
+@dataclass(frozen=True)
+class ClassMetrics(Strict):
     """Precision, recall and F1 of one class over all repeats together."""
 
-    precision: Finite
-    recall: Finite
-    f1: Finite
+    precision: float
+    recall: float
+    f1: float
     rows: int
 
 
-class Metrics(_Strict):
+@dataclass(frozen=True)
+class Metrics(Strict):
     """Cross-validated scores; ``confusion`` is true x predicted, one repeat's mean."""
 
     folds: int
@@ -92,26 +91,29 @@ class Metrics(_Strict):
     macro_f1: Interval
     log_loss: Interval
     classes: dict[str, ClassMetrics]
-    confusion: list[list[Finite]]
+    confusion: list[list[float]]
 
 
-class Parity(_Strict):
+@dataclass(frozen=True)
+class Parity(Strict):
     """How far apart the two faces were at training."""
 
     rows: int
     labels_differing: int
-    largest_difference: Finite
+    largest_difference: float
 
 
-class GoldenRow(_Strict):
+@dataclass(frozen=True)
+class GoldenRow(Strict):
     """A row in feature order, and the probabilities in class order it must give."""
 
-    values: list[Finite]
+    values: list[float]
     label: str
-    probabilities: list[Finite]
+    probabilities: list[float]
 
 
-class Manifest(_Strict):
+@dataclass(frozen=True)
+class Manifest(Strict):
     """
     What an artefact says of itself; ``docs/`` and the API show it to people.
 
@@ -196,6 +198,8 @@ def dump_pipeline(pipeline: Pipeline) -> bytes:
 
 def library_versions(names: tuple[str, ...]) -> dict[str, str]:
     """Return the installed version of each distribution, or ``missing``."""
+    from importlib import metadata  # costs 4 MB, and only training asks
+
     found = {}
     for name in names:
         try:
@@ -310,10 +314,9 @@ def _parse_manifest(content: bytes) -> Manifest:
         raise ArtefactMismatch(f"format of {MANIFEST}", str(FORMAT), str(found_format))
     try:
         manifest = Manifest.model_validate(fields)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ArtefactMismatch(f"{MANIFEST}, {where}", "valid", first["msg"]) from None
+    except Malformed as error:
+        where = f"{MANIFEST}, {error.where}"
+        raise ArtefactMismatch(where, "valid", error.what) from None
     digest = digest_manifest(fields)
     if digest != manifest.digest:
         raise ArtefactMismatch(f"sha256 of {MANIFEST}", manifest.digest, digest)

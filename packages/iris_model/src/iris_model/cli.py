@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -33,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     arguments : list of str, optional
         Those of the process when left out.
     """
+    # Before onnxruntime is imported, which would write to the home folder and send.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     options = _build_parser().parse_args(arguments)
     try:
         return int(options.run(options))

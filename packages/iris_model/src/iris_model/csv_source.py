@@ -20,7 +20,7 @@ from pyarrow import csv
 
 from iris_model.errors import ScoringFailed
 from iris_model.files import File
-from iris_model.lines import Lines, Positions, find_lines, mend_lines, parse_line
+from iris_model.lines import COMMA, Lines, Positions, find_lines, mend_lines, parse_line
 from iris_model.sources import Rows
 from iris_model.text import cut_text
 
@@ -267,8 +267,11 @@ def _parse_numbers(column: Any) -> Any:
 
 
 def _split_text(content: bytes, ends: Positions) -> Any:
-    """Return the lines of a block without their ends."""
+    """Return the lines of a block, a comma in place of each end."""
     edges = np.concatenate([[0], ends])
+    text = np.frombuffer(content, np.uint8).copy()
+    text[ends - 1] = COMMA
+    lines = cut_text(text, edges)
     if b"\r" in content:
-        return pc.ascii_rtrim(cut_text(content, edges, 0, -1), characters="\r")
-    return cut_text(content, edges, 0, -1)
+        return pc.replace_substring_regex(lines, "\r,$", ",")
+    return lines

@@ -1,5 +1,5 @@
 """
-Predict with the compiled model. Needs numpy, onnxruntime and pydantic alone.
+Predict with the compiled model. Needs numpy and onnxruntime alone.
 """
 
 from __future__ import annotations
@@ -183,6 +183,9 @@ def load(directory: Path = TRAINED) -> IrisModel:
 
 
 def _open_session(model_bytes: bytes) -> onnxruntime.InferenceSession:
+    # Else it tells its maker of every session; what it does when it is imported only
+    # ORT_DISABLE_TELEMETRY=1 in the environment stops, which is the user's to set.
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     # One request is microseconds of work: handing it to a pool costs more.
     options.intra_op_num_threads = 1

@@ -135,7 +135,8 @@ class ParquetPiece:
             raise ScoringFailed(source.file, reason) from None
         text = None
         if as_text:
-            text = join_text([spell_column(column) for column in table.columns], ",")
+            spelt = [spell_column(column) for column in table.columns]
+            text = join_text([*spelt, ""], ",")
         return Rows(
             len(table),
             [_to_numbers(table[name]) for name in features],

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from distributed import Client, Future, LocalCluster
 
-from iris_model.answers import Answers, answer_rows
+from iris_model.answers import CACHED_ROWS, Answers, answer_rows
 from iris_model.csv_source import open_csv
 from iris_model.errors import ArtefactMismatch, IrisModelError, ScoringFailed
 from iris_model.files import find_files, find_target, whole_file
@@ -292,24 +292,37 @@ def _load_same(digest: str) -> IrisModel:
 
 
 def _spell_lines(rows: Rows, answers: Answers, job: _Job) -> Any:
-    probabilities = answers.probabilities
+    """Return blocks of lines that are, one behind the other, the file."""
+    label = spell_column(answers.label, ",")
+    outside = _spell_words(answers.out_of_range, ",")
+    reason = _spell_words(answers.reason, job.line_end)
+    blocks = []
+    for begin in range(0, rows.count, CACHED_ROWS):
+        block = slice(begin, begin + CACHED_ROWS)
+        parts = [rows.text[block], label[block], _spell_numbers(answers, block)]
+        for words in (outside, reason):
+            parts.append(words if isinstance(words, str) else words[block])
+        blocks.append(_content(join_text(parts, "")))
+    return blocks
+
+
+def _spell_words(column: Any, end: str) -> Any:
+    """Return a column as text, or one text if all rows have the same."""
+    if len(column.dictionary) == 1:
+        return spell_column(column.dictionary)[0].as_py() + end
+    return spell_column(column, end)
+
+
+def _spell_numbers(answers: Answers, block: slice) -> Any:
+    probabilities = answers.probabilities[block]
     if answers.bad is None:
-        spelt = spell_matrix(probabilities)
-    else:
-        blank = "," * (probabilities.shape[1] - 1)
-        spelt = spell_matrix(np.nan_to_num(probabilities))
-        spelt = pc.if_else(pa.array(answers.bad), blank, spelt)
-    lines = join_text(
-        [
-            rows.text,
-            spell_column(answers.label),
-            spelt,
-            spell_column(answers.out_of_range),
-            spell_column(answers.reason, job.line_end),
-        ],
-        ",",
-    )
-    # Lines that end in their line end are, one behind the other, the file.
+        return spell_matrix(probabilities)
+    blank = "," * probabilities.shape[1]
+    spelt = spell_matrix(np.nan_to_num(probabilities))
+    return pc.if_else(pa.array(answers.bad[block]), blank, spelt)
+
+
+def _content(lines: Any) -> Any:
     _, offsets, content = lines.buffers()
     first, last = np.frombuffer(offsets, np.int32)[[0, len(lines)]]
     return content.slice(first, last - first)

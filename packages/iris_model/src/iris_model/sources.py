@@ -29,7 +29,7 @@ class Rows:
     table : Table or None
         All columns of the input, for Parquet output.
     text : StringArray or None
-        All columns of the input as one line of CSV a row, for CSV output.
+        All columns of the input as CSV, a comma behind each, for CSV output.
     faults : mapping of int to str
         Rows refused for a fault of their own.
     begin, end : int

@@ -17,7 +17,7 @@ Write = Callable[[Any], None]
 @contextlib.contextmanager
 def write_csv(stream: IO[bytes], header: str) -> Iterator[Write]:
     """
-    Give a function that writes blocks of lines.
+    Give a function that writes lists of blocks of lines.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def write_csv(stream: IO[bytes], header: str) -> Iterator[Write]:
         The first line, with its end.
     """
     stream.write(header.encode())
-    yield lambda lines: _write(stream, lines)
+    yield stream.writelines
 
 
 @contextlib.contextmanager
@@ -53,10 +53,6 @@ def write_parquet(stream: IO[bytes], schema: Any) -> Iterator[Write]:
             writer.close()
         raise
     writer.close()
-
-
-def _write(stream: IO[bytes], lines: Any) -> None:
-    stream.write(lines)
 
 
 def _repeats(kind: Any) -> bool:

@@ -15,6 +15,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from iris_model.lines import COMMA, Bytes, Positions
+
 NEEDS_QUOTES = '[",\r\n]'
 
 
@@ -38,7 +40,7 @@ def spell_column(column: Any, end: str = "") -> Any:
     column : Array or ChunkedArray
         Of a type that :func:`can_spell`.
     end : str
-        Put behind every word of a dictionary.
+        Put behind every word of a dictionary, and where there is none.
     """
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
@@ -47,7 +49,7 @@ def spell_column(column: Any, end: str = "") -> Any:
         # Few words, many rows: only the words are looked at.
         words = join_text([spell_column(column.dictionary), end], "")
         text = words.take(column.indices)
-        return text.fill_null("") if text.null_count else text
+        return text.fill_null(end) if text.null_count else text
     if kind == pa.float64():
         text = spell_floats(column.fill_null(0.0).to_numpy())
         return pc.if_else(column.is_valid(), text, "") if column.null_count else text
@@ -69,7 +71,10 @@ def spell_floats(values: npt.NDArray[np.float64]) -> Any:
     -----
     orjson spells a float about five times faster than Arrow does.
     """
-    text = _cut(_dump(values)[1:-1] + b",", ord(","), 1, 0, -1)
+    content, commas = _dump(values)
+    # A view: what was UTF-8 still is, and a cast would look again.
+    text = pc.binary_slice(cut_text(content, commas).view(pa.binary()), 0, -1)
+    text = text.view(pa.string())
     finite = np.isfinite(values)
     if finite.all():
         return text
@@ -78,32 +83,39 @@ def spell_floats(values: npt.NDArray[np.float64]) -> Any:
 
 
 def spell_matrix(values: npt.NDArray[np.float64]) -> Any:
-    """Return each row of a matrix as text between commas; values are finite."""
-    return _cut(_dump(values)[1:-1] + b",", ord("["), 0, 1, -2)
+    """
+    Return each row of a matrix as text, a comma behind every number.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n, columns)
+        Finite.
+
+    Notes
+    -----
+    Spelt as one long row: orjson takes more than twice the time for nested ones.
+    """
+    content, commas = _dump(values.ravel())
+    return cut_text(content, commas[:: values.shape[1]])
 
 
-def _dump(values: npt.NDArray[np.float64]) -> bytes:
-    return orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
+def _dump(values: npt.NDArray[np.float64]) -> tuple[Bytes, Positions]:
+    """Return numbers with a comma behind each, and where each begins and all end."""
+    content = orjson.dumps(
+        np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY
+    )
+    text = np.frombuffer(content, np.uint8).copy()
+    text[-1] = COMMA  # the bracket
+    commas = np.flatnonzero(text == COMMA)
+    edges = np.concatenate([[0], commas[: len(values)]]) + 1
+    return text, edges
 
 
-def _cut(content: bytes, mark: int, behind: int, start: int, stop: int) -> Any:
-    """Return the texts between marks, ``start`` and ``stop`` cut off each."""
-    marks = np.flatnonzero(np.frombuffer(content, np.uint8) == mark) + behind
-    edges = np.append(marks, len(content))
-    if behind:
-        edges = np.concatenate([[0], marks])
-    return cut_text(content, edges, start, stop)
-
-
-def cut_text(
-    content: bytes, edges: npt.NDArray[np.int64], start: int, stop: int
-) -> Any:
-    """Return the texts between edges, ``start`` and ``stop`` cut off each."""
+def cut_text(content: Bytes, edges: Positions) -> Any:
+    """Return the texts between edges, without copying them."""
     offsets = edges.astype(np.int32)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(content)]
-    whole = pa.Array.from_buffers(pa.binary(), len(offsets) - 1, buffers)
-    # A view: what was UTF-8 still is, and a cast would look again.
-    return pc.binary_slice(whole, start, stop).view(pa.string())
+    return pa.Array.from_buffers(pa.string(), len(offsets) - 1, buffers)
 
 
 def quote(text: Any) -> Any:
