@@ -1,8 +1,10 @@
 """P1 and P10: the client's bytes are live's, and live never sees the shadow."""
 
+import asyncio
 import contextlib
 import socket
 import string
+import threading
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -257,6 +259,57 @@ def test_long_bodies_pass_and_are_skipped_when_over_the_cap(
 
 
 @pytest.mark.parametrize("is_chunked", [True, False])
+@pytest.mark.parametrize("surplus", [1, 1024, 40_000])
+def test_bodies_just_over_the_cap_pass_at_once_when_sent_in_one_piece(
+    live, shadow, start, is_chunked, surplus
+):
+    system = start(live.url, shadow.url, BODY_CAP_BYTES=1000, LIVE_TIMEOUT_S=5)
+    body = b"x" * (1000 + surplus)
+    request = encode_request("POST", "/v1/predict", [], body, is_chunked)
+    head, _ = raw_exchange(system.public, request)
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert live.arrived[0].body == body
+    assert system.settled_fates() == {"skipped_too_large": 1}
+
+
+def test_early_answer_is_passed_on_when_the_upload_has_come_to_a_halt(shadow, start):
+    def refuse_early():
+        connection, _ = server.accept()
+        while not connection.recv(65536):  # only looked whether live is there
+            connection.close()
+            connection, _ = server.accept()
+        with connection:
+            connection.sendall(
+                b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 0\r\n\r\n"
+            )
+            with contextlib.suppress(ConnectionResetError):
+                while connection.recv(65536):
+                    pass
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=refuse_early)
+        thread.start()
+        live_url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        system = start(live_url, shadow.url, BODY_CAP_BYTES=1000, LIVE_TIMEOUT_S=8)
+        head = b"POST /v1/predict HTTP/1.1\r\nHost: e\r\nContent-Length: 90000\r\n\r\n"
+        with socket.create_connection(system.public_at, timeout=4) as connection:
+            connection.sendall(head + b"x" * 5000)
+            assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_shadow_is_told_of_an_encoding_when_live_is(live, shadow, start):
+    system = start(live.url, shadow.url)
+    headers = [("Content-Encoding", b"gzip")]
+    raw_exchange(
+        system.public, encode_request("POST", "/v1/predict", headers, b"{}", False)
+    )
+    assert system.settled_fates() == {"match": 1}
+    assert shadow.arrived[0].values("content-encoding") == ["gzip"]
+
+
+@pytest.mark.parametrize("is_chunked", [True, False])
 def test_long_answers_pass_and_are_skipped_when_over_the_cap(shadow, start, is_chunked):
     body = bytes(range(256)) * 2000
 
@@ -276,9 +329,6 @@ def test_long_answers_pass_and_are_skipped_when_over_the_cap(shadow, start, is_c
 
 
 def test_answer_arrives_piece_by_piece_when_live_streams(shadow, start):
-    import asyncio
-    import threading
-
     go_on = threading.Event()
 
     async def stream_slowly(arrived, writer):

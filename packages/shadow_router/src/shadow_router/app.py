@@ -18,6 +18,7 @@ from shadow_router.asgi import (
 from shadow_router.books import RouterBooks
 from shadow_router.errors import UpstreamFailed
 from shadow_router.forwarding import (
+    Beginning,
     ClientGone,
     answer_headers,
     read_body,
@@ -130,13 +131,13 @@ class RouterApp:
 
     async def _ask_live(self, visit: _Visit, receive: Receive) -> Answer | None:
         """Return an answer that must be streamed, or None with a short one noted."""
-        body, is_whole = await read_body(receive, self._cap)
+        body = await read_body(receive, self._cap)
         began = time.perf_counter()
         async with asyncio.timeout(self._timeout_s) as deadline:
-            if is_whole:
-                answer = await self._send_whole(visit, body)
-            else:
+            if body.is_over_cap:
                 answer = await self._send_long(visit, body, receive, deadline)
+            else:
+                answer = await self._send_whole(visit, body.content)
             visit.live_status, visit.live_headers = answer.status, answer.headers
             if answer.status >= 500:
                 visit.skip(Fate.SKIPPED_LIVE_FAILED)
@@ -160,7 +161,7 @@ class RouterApp:
     async def _send_long(
         self,
         visit: _Visit,
-        beginning: bytes,
+        beginning: Beginning,
         receive: Receive,
         deadline: asyncio.Timeout,
     ) -> Answer:

@@ -35,6 +35,7 @@ class Connection(asyncio.Protocol):
         self.chunks: deque[bytes] = deque()
         self.complete = False
         self.reusable = False
+        self._is_cut_short = False
         self.fault = ""
 
     # Transport callbacks
@@ -155,6 +156,11 @@ class Connection(asyncio.Protocol):
             raise UpstreamBroken(self.fault)
         return b""
 
+    def cut_short(self) -> None:
+        """Note that a request was not sent to its end: the next may not follow it."""
+        self._is_cut_short = True
+        self.reusable = False
+
     async def write(self, data: bytes) -> None:
         """Write a piece of a long request, no faster than the server reads."""
         if self._writable is not None:
@@ -164,7 +170,7 @@ class Connection(asyncio.Protocol):
 
     def _finish(self) -> None:
         self.complete = True
-        self.reusable = self._parser.should_keep_alive()
+        self.reusable = self._parser.should_keep_alive() and not self._is_cut_short
         self._wake()
 
     def _end(self) -> None:

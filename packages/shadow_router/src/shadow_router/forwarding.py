@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 from shadow_router.asgi import Headers, Receive, Scope
 
@@ -20,7 +21,9 @@ HOP_BY_HOP = frozenset(
     )
 )
 # A client cannot have these removed by naming them in `Connection`.
-_NEVER_DROPPED = frozenset((b"host", b"x-request-id"))
+_NEVER_DROPPED = frozenset(
+    (b"content-encoding", b"content-length", b"content-type", b"host", b"x-request-id")
+)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 #: Extension of the ASGI scope: the request target as the client wrote it.
 TARGET = "shadow_router.target"
@@ -76,9 +79,19 @@ def request_target(scope: Scope) -> bytes:
     return bytes(path + b"?" + query if query else path)
 
 
-async def read_body(receive: Receive, cap: int) -> tuple[bytes, bool]:
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What was read of a body: all of it, or more than the cap."""
+
+    content: bytes
+    is_over_cap: bool
+    #: Whether the client has more to send.
+    has_more: bool
+
+
+async def read_body(receive: Receive, cap: int) -> Beginning:
     """
-    Return the body and True, or its beginning and False when it is over the cap.
+    Return the body, or its beginning as soon as it is over the cap.
 
     Raises
     ------
@@ -92,14 +105,12 @@ async def read_body(receive: Receive, cap: int) -> tuple[bytes, bool]:
             raise ClientGone
         piece: bytes = message["body"]
         body = body + piece if body else piece
-        if len(body) > cap:
-            return body, False
-        if not message["more_body"]:
-            return body, True
+        if len(body) > cap or not message["more_body"]:
+            return Beginning(body, len(body) > cap, message["more_body"])
 
 
 async def rest_of_body(
-    beginning: bytes,
+    beginning: Beginning,
     receive: Receive,
     *,
     is_chunked: bool,
@@ -113,7 +124,7 @@ async def rest_of_body(
     ClientGone
         If the client hangs up in the middle.
     """
-    piece, more = beginning, True
+    piece, more = beginning.content, beginning.has_more
     while more or piece:
         if piece:
             yield b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece

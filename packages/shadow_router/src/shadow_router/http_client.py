@@ -140,12 +140,22 @@ class HttpClient:
         connection.begin(head_only)
         try:
             await connection.write(head)
-            # An early answer (say, 413) ends the upload: nobody is reading it.
-            async for piece in pieces:
-                if connection.status or connection.fault:
-                    break
-                await connection.write(piece)
-            await connection.wait_for_head()
+            answered = asyncio.ensure_future(connection.wait_for_head())
+            uploaded = asyncio.ensure_future(_upload(connection, pieces))
+            try:
+                # An early answer (say, 413) ends the upload, also one that has
+                # come to a halt: nobody is reading it.
+                both = {answered, uploaded}
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+                if uploaded.done():
+                    uploaded.result()
+                else:
+                    connection.cut_short()
+                await answered
+            finally:
+                for task in (answered, uploaded):
+                    task.cancel()
+                await asyncio.gather(answered, uploaded, return_exceptions=True)
         except BaseException:
             connection.transport.abort()
             raise
@@ -194,3 +204,8 @@ class HttpClient:
         except OSError as error:
             raise UpstreamRefused(type(error).__name__) from None
         return connection
+
+
+async def _upload(connection: Connection, pieces: AsyncIterator[bytes]) -> None:
+    async for piece in pieces:
+        await connection.write(piece)

@@ -20,7 +20,13 @@ from shadow_router.records import Exchange, Fate
 from shadow_router.settings import Settings
 
 #: Request headers the shadow gets; all others only when asked for by name.
-FORWARDED = (b"accept", b"content-type", b"traceparent", b"x-request-id")
+FORWARDED = (
+    b"accept",
+    b"content-encoding",
+    b"content-type",
+    b"traceparent",
+    b"x-request-id",
+)
 _WRITE_BUFFER = 64 * 1024
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
