@@ -98,12 +98,31 @@ def start(traffic: int) -> int:
         api_service("shadow", shadow),
         Service("router", [str(prepare_router() / "shadow-router"), "serve"]),
     ]
+    set_old_books_aside()
     table = next(
         ENVIRONMENTS.glob("live/lib/*/site-packages/iris_model/datasets/*.csv")
     )
     talk = [sys.executable, str(Path(__file__).with_name("traffic.py"))]
     talk += [public.url, private.url, str(table), str(traffic)]
     return run(services, talk)
+
+
+def set_old_books_aside() -> None:
+    """Give each pair of pins books of its own: a run compares two versions."""
+    directory = Path(os.environ.get("SHADOW_ROUTER_DATA_DIR", ".shadow_router"))
+    directory.mkdir(parents=True, exist_ok=True)
+    note = directory / "pins.txt"
+    pins = "".join(
+        (REQUIREMENTS / f"{role}.txt").read_text() for role in ("live", "shadow")
+    )
+    if note.exists() and note.read_text() != pins:
+        number = 1
+        while (aside := directory.with_name(f"{directory.name}-{number}")).exists():
+            number += 1
+        directory.rename(aside)
+        print(f"the pins have changed: the books so far are in {aside}", flush=True)
+        directory.mkdir()
+    note.write_text(pins)
 
 
 def setting(name: str, default: str) -> Address:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import services
 from running import free_port
 
 ROOT = Path(__file__).parents[3]
@@ -210,3 +211,22 @@ def test_services_stop_when_what_started_them_is_killed(tmp_path: Path) -> None:
     running.process.kill()
     running.process.wait()
     wait_until(lambda: health(running) == "")
+
+
+def test_books_begin_anew_when_the_pins_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SHADOW_ROUTER_DATA_DIR", raising=False)
+    pins = tmp_path / "api/requirements"
+    pins.mkdir(parents=True)
+    for role in ("live", "shadow"):
+        (pins / f"{role}.txt").write_text("iris_model==1.0.0\n")
+    services.set_old_books_aside()
+    (tmp_path / ".shadow_router/books").write_text("of the first pair")
+    services.set_old_books_aside()
+    assert (tmp_path / ".shadow_router/books").exists()
+    (pins / "shadow.txt").write_text("iris_model==1.1.0\n")
+    services.set_old_books_aside()
+    assert not (tmp_path / ".shadow_router/books").exists()
+    assert (tmp_path / ".shadow_router-1/books").read_text() == "of the first pair"
