@@ -5,6 +5,7 @@ Start here: settings, model, records and server, wired together.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from typing import TYPE_CHECKING
@@ -47,6 +48,9 @@ def create_app(predictor: Predictor, records: Records, lifecycle: Lifecycle) -> 
 def main() -> None:
     """Serve until stopped; end with one line if there is nothing to serve."""
     _set_up_talk()
+    # Read when onnxruntime is imported, which loading the model does: otherwise it
+    # writes telemetry below the home and the temporary folder at every start.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         settings = load_settings()
         predictor = load_predictor()
