@@ -13,6 +13,7 @@ from types import FrameType
 from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from iris_api.cork import Corked
 from iris_api.errors import ListenerBusy
 from iris_api.gateway import Gateway, choose_request_id
 from iris_api.problems import MEDIA_TYPE, problem_of_status
@@ -26,6 +27,12 @@ QUIET_S = 1.0
 
 class Protocol(HttpToolsProtocol):
     """uvicorn's HTTP, whose own errors are problems too."""
+
+    def connection_made(  # type: ignore[override]
+        self, transport: asyncio.Transport
+    ) -> None:
+        """Begin a connection; each answer leaves in one piece."""
+        super().connection_made(Corked(transport))
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP, and close."""
