@@ -102,9 +102,16 @@ class DrainingServer(Server):
             await asyncio.sleep(TICK_S)
 
 
-def open_listener(host: str, port: int) -> socket.socket:
+def open_listener(host: str, port: int, which: str = "") -> socket.socket:
     """
     Return a socket that listens.
+
+    Parameters
+    ----------
+    host, port : str, int
+        Where.
+    which : str
+        What the settings of the two begin with, such as ``PRIVATE_``.
 
     Raises
     ------
@@ -119,7 +126,7 @@ def open_listener(host: str, port: int) -> socket.socket:
         reason = (error.strerror or "not an address").split(" (")[0].lower()
         raise ListenerBusy(
             f"cannot listen on {host} port {port}: {reason}; "
-            "free it, or set IRIS_API_HOST or IRIS_API_PORT"
+            f"free it, or set IRIS_API_{which}HOST or IRIS_API_{which}PORT"
         ) from None
 
 
