@@ -32,6 +32,11 @@ PIECES = {
     "repeated at the top": ("{", f'"inputs":[{GOOD}]', "}"),
     "repeated in a row": ('{"inputs":[{', GOOD[1:-1], "}]}"),
     "hidden behind another": ('{"inputs":[', '{"%d":[]}', f'],"inputs":[{GOOD}]}}'),
+    "hidden deep": (
+        '{"inputs":' + f'{{"{chr(0x1F600) * 60}":' * 190 + "{",
+        '"k%d":1,"k%d":2',
+        "}" * 191 + f',"inputs":[{GOOD}]}}',
+    ),
     "no rows but numbers": ('{"inputs":[', "1", "]}"),
     "rows without fields": ('{"inputs":[', "{}", "]}"),
     "long whole numbers": ('{"inputs":[{"a":[', "9" * 4300, "]}]}"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -19,8 +19,9 @@ from iris_api.schemas import MAX_ROWS, Rows
 MAX_FAULTS = 20
 # Listing costs more than finding: above this many faults, they are only counted.
 MAX_LISTED = 5_000
-# Names of clients are shown up to this length.
+# Names of clients are shown up to this length, and places to this depth.
 MAX_KEY = 64
+MAX_DEPTH = 8
 # Comparing two names takes some 25 microseconds; this many are done per answer.
 MAX_COMPARISONS = 300
 
@@ -37,6 +38,10 @@ _TOO_MUCH = Fault(
     "",
     f"too much to look into; send 1 to {MAX_ROWS:,} rows of the model's fields alone",
 )
+_Place = tuple[str | int, ...]
+# A list, or an object as a tuple of pairs.
+_Container = list[Any] | tuple[tuple[str, Any], ...]
+
 _POSITION = re.compile(r" at line (\d+) column (\d+)$")
 
 
@@ -168,18 +173,28 @@ def _describe_syntax(message: str) -> str:
 
 
 def _check_duplicates(body: bytes) -> None:
-    # Objects become tuples of their pairs, repeated ones included. Each key of a
-    # valid document is known, so more than one at the top is "inputs" repeated.
+    # Objects become tuples of their pairs, repeated ones included.
     document = json.loads(body, object_pairs_hook=tuple, parse_int=len)
-    places: list[tuple[str | int, ...]] = [("inputs",)]
-    if len(document) == 1:
-        places = [
-            ("inputs", position, key)
-            for position, row in enumerate(document[0][1])
-            for key, times in Counter(key for key, _ in row).items()
-            if times > 1
-        ]
+    places: list[_Place] = []
+    _find_repeated(document, (), places)
     if places:
         detail = "field is there more than once; keep one"
         shown = tuple(Fault(pointer_to(one), detail) for one in places[:MAX_FAULTS])
         raise InvalidInputs(shown, len(places) - len(shown))
+
+
+def _find_repeated(value: _Container, place: _Place, places: list[_Place]) -> None:
+    # Depth is bounded: the first parse refused what is nested beyond 200.
+    inner: Iterable[tuple[str | int, object]] = enumerate(value)
+    if isinstance(value, tuple):
+        inner = value
+        times = Counter(key for key, _ in value)
+        places += [step_into(place, key) for key in times if times[key] > 1]
+    for step, one in inner:
+        if isinstance(one, tuple | list):
+            _find_repeated(one, step_into(place, step), places)
+
+
+def step_into(place: _Place, step: str | int) -> _Place:
+    """Return the place one step further, but never deeper than is shown."""
+    return (*place, step) if len(place) < MAX_DEPTH else place
