@@ -14,9 +14,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from iris_api.errors import Fault, InvalidInputs, MalformedJson
-from iris_api.schemas import MAX_ROWS, Rows
+from iris_api.schemas import MAX_FAULTS, MAX_ROWS, Rows
 
-MAX_FAULTS = 20
 # Listing costs more than finding: above this many faults, they are only counted.
 MAX_LISTED = 5_000
 # Names of clients are shown up to this length, and places to this depth.
