@@ -251,6 +251,13 @@ def test_body_is_taken_when_it_has_256_kib_to_the_byte(server):
         {"Content-Type": "text/plain"},
         {"Content-Type": "application/x-www-form-urlencoded"},
         {"Content-Type": "application/jsonp"},
+        {"Content-Type": "text/json"},
+        {"Content-Type": "application/*"},
+        {"Content-Type": "application/problem+json"},
+        {"Content-Type": "application/json, text/plain"},
+        {"Content-Type": "appli cation/json"},
+        {"Content-Type": "multipart/form-data; boundary=application/json"},
+        {"Content-Type": "application/json; charset=utf-8; charset=utf-16"},
         {"Content-Type": "application/json; charset=latin-1"},
         {"Content-Type": "application/json; charset=utf-16"},
     ],
@@ -258,6 +265,19 @@ def test_body_is_taken_when_it_has_256_kib_to_the_byte(server):
 def test_body_is_refused_when_it_is_not_announced_as_json(server, headers):
     problem = check_problem(server.predict(GOOD, headers), 415)
     assert problem["detail"] == "send Content-Type: application/json, in UTF-8"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "Application/JSON",
+        "application/json;charset=UTF-8",
+        'application/json ; charset="utf-8" ',
+        "application/json; version=1",
+    ],
+)
+def test_body_is_taken_when_it_is_announced_as_json_in_another_way(server, kind):
+    assert server.predict(GOOD, {"Content-Type": kind}).status == 200
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "GZIP", "identity, gzip"])

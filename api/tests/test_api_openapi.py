@@ -35,9 +35,9 @@ def examples_of(media):
 
 
 def check_examples(openapi):
-    """Assert that every response has examples, and that they fit its schema."""
+    """Assert that every answer with a body has examples, and that they fit."""
     for place, response in responses_of(openapi).items():
-        for media in response["content"].values():
+        for media in response.get("content", {}).values():
             schema = {**media["schema"], "components": openapi["components"]}
             examples = examples_of(media)
             assert examples, place

@@ -81,8 +81,8 @@ class InputParser:
             If a field is unknown, missing or twice there, a value is not a finite
             number, or there are too few or too many rows.
         """
-        if self._is_bracket_heavy(body):
-            raise InvalidInputs((_TOO_MUCH,))
+        if len(body) > self._most_brackets:
+            _check_brackets(body, self._most_brackets)
         try:
             rows: Rows = self._validate(body)["inputs"]
         except ValidationError as error:
@@ -92,12 +92,6 @@ class InputParser:
         if body.count(b'"') != 2 + 2 * len(self._names) * len(rows):
             _check_duplicates(body)
         return rows
-
-    def _is_bracket_heavy(self, body: bytes) -> bool:
-        # The parser takes 400 bytes and a microsecond for each list or object: a
-        # body full of them would cost 100 ms and 70 MB.
-        most = self._most_brackets
-        return len(body) > most < body.count(b"[") + body.count(b"{")
 
     def _refusal(self, error: ValidationError) -> MalformedJson | InvalidInputs:
         count = error.error_count()
@@ -119,6 +113,13 @@ class InputParser:
             compared = known if position < self._proposals else ()
             detail = describe_unknown(str(place[-1]), compared)
         return Fault(pointer_to(place), detail)
+
+
+def _check_brackets(body: bytes, most: int) -> None:
+    # The parser takes some 400 bytes and a microsecond for each list or object: a
+    # body full of them would cost 100 ms and 70 MB.
+    if body.count(b"[") + body.count(b"{") > most:
+        raise InvalidInputs((_TOO_MUCH,))
 
 
 def describe_unknown(key: str, known: Sequence[str]) -> str:
