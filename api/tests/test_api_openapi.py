@@ -8,7 +8,14 @@ from api_server import JSON, ROW, start_server
 from jsonschema import Draft202012Validator, ValidationError
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from iris_api.keys import make_key
+
 GOOD = json.dumps({"inputs": [ROW]}).encode()
+FURTHER = {
+    "401": {"WWW-Authenticate"},
+    "429": {"Retry-After"},
+    "503": {"Retry-After"},
+}
 REST = {name: ROW[name] for name in list(ROW)[1:]}
 
 
@@ -71,8 +78,7 @@ def test_openapi_example_is_noticed_when_it_does_not_fit(openapi):
 def test_openapi_describes_headers_of_every_answer_when_asked(openapi):
     for (_, status), response in responses_of(openapi).items():
         expected = {"X-Request-ID", "Server-Timing"}
-        expected |= {"Retry-After"} if status == "503" else set()
-        assert response["headers"].keys() == expected
+        assert response["headers"].keys() == expected | FURTHER.get(status, set())
 
 
 @pytest.mark.parametrize("path", ["/v1/model", "/health", "/livez", "/readyz"])
@@ -121,3 +127,22 @@ def test_openapi_example_is_real_when_nothing_can_be_recorded(openapi):
     expected = example_of(openapi, "/v1/predict", "post", 503, "no record")
     with start_server(IRIS_API_RECORDS="/dev/full") as full:
         assert without_id(full.predict(GOOD).json) == expected
+
+
+def test_openapi_examples_are_real_when_clients_are_kept_out(openapi, tmp_path):
+    key, line = make_key("somebody")
+    (tmp_path / "keys").write_text(f"{line}\n")
+    settings = {
+        "IRIS_API_KEYS": str(tmp_path / "keys"),
+        "IRIS_API_RATE_LIMIT": "1/second",
+    }
+    with start_server(IRIS_API_RECORDS="/dev/null", **settings) as server:
+        refused = server.predict(GOOD)
+        sent = {**JSON, "X-API-Key": key}
+        replies = [server.predict(GOOD, sent) for _ in range(5)]
+    unknown = example_of(openapi, "/v1/predict", "post", 401, "no key")
+    assert without_id(refused.json) == unknown
+    too_many = example_of(openapi, "/v1/predict", "post", 429, "too many")
+    late = next(reply for reply in replies if reply.status == 429)
+    assert without_id(late.json) == too_many
+    assert refused.headers["WWW-Authenticate"] and late.headers["Retry-After"] == "1"

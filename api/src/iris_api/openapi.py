@@ -259,7 +259,7 @@ def _refusals(schemas: Schemas, predictor: Predictor) -> dict[int, dict[str, Pro
             "text": _refusal_of_rows(parser, [{**rest, name: "text"}]),
             "no rows": _refusal_of_rows(parser, []),
         },
-        429: {"too many": problem_of(TooManyRequests(3))},
+        429: {"too many": problem_of(TooManyRequests(1))},
         503: {
             "no record": problem_of(RecordNotWritten()),
             "stopping": problem_of(Stopping()),
