@@ -30,6 +30,7 @@ class WineModel:
         manifest = iris_model.load().manifest
         feature = manifest.features[0]
         golden = manifest.golden_rows[0]
+        shares = dict(zip(CLASSES, manifest.metrics.classes.values()))
         row = {"values": [1.0] * 13, "label": "barolo", "probabilities": [1.0, 0.0]}
         self.manifest = manifest.model_copy(
             update={
@@ -37,6 +38,7 @@ class WineModel:
                 "model_version": "7.0.1",
                 "target": "grower",
                 "classes": list(CLASSES),
+                "metrics": manifest.metrics.model_copy(update={"classes": shares}),
                 "features": [feature.model_copy(update={"name": n}) for n in NAMES],
                 "golden_rows": [golden.model_copy(update=row)],
             }

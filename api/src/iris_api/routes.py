@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from iris_api import __version__
 from iris_api.errors import IrisApiError, Stopping
-from iris_api.openapi import describe_api, problem_response
+from iris_api.openapi import NOT_READY, describe_api, problem_response
 from iris_api.predictor import Predictor
 from iris_api.problems import MEDIA_TYPE, Problem, problem_of, problem_of_status
 from iris_api.schemas import Health, ModelCard, Schemas, Status
@@ -62,6 +62,7 @@ def build_app(
         description=f"Predicts {card.target}: {', '.join(card.classes)}.",
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     _add_routes(app, predictor, lifecycle)
     document = describe_api(app, schemas, predictor, keyed)
@@ -74,10 +75,11 @@ def build_app(
 
 def _add_routes(app: FastAPI, predictor: Predictor, lifecycle: Lifecycle) -> None:
     card = predictor.card
-    health = Health(
+    identity = Health(
         name="iris_api", api_version=__version__, model_version=card.version
     )
-    not_ready = problem_response("The model or the process is not ready.", 503)
+    when = "The model or the process is not ready."
+    not_ready = problem_response(when, 503, NOT_READY)
 
     @app.get("/", include_in_schema=False)
     async def start() -> RedirectResponse:
@@ -88,8 +90,8 @@ def _add_routes(app: FastAPI, predictor: Predictor, lifecycle: Lifecycle) -> Non
         return card
 
     @app.get("/health", tags=["process"], summary="Who is answering")
-    async def who() -> Health:
-        return health
+    async def health() -> Health:
+        return identity
 
     @app.get("/livez", tags=["process"], summary="Whether the process is alive")
     async def livez() -> Status:
