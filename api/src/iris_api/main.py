@@ -15,6 +15,7 @@ from loguru import logger
 from iris_api import __version__
 from iris_api.errors import CannotStart, ModelUnusable
 from iris_api.gateway import Gateway
+from iris_api.page import add_page
 from iris_api.prediction import Prediction
 from iris_api.predictor import Predictor, load_predictor
 from iris_api.records import Records, open_records
@@ -42,7 +43,9 @@ def create_app(predictor: Predictor, records: Records, lifecycle: Lifecycle) -> 
     """
     schemas = build_schemas(predictor.card)
     prediction = Prediction(predictor, schemas, records)
-    return Gateway(prediction, build_app(predictor, schemas, lifecycle), lifecycle)
+    app = build_app(predictor, schemas, lifecycle)
+    add_page(app, predictor)
+    return Gateway(prediction, app, lifecycle)
 
 
 def main() -> None:
