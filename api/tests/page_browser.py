@@ -24,6 +24,10 @@ def find_browser():
     return found[0]
 
 
+# Of a browser that shares two cores with the rest of the checks.
+expect.set_options(timeout=15_000)
+
+
 @contextmanager
 def open_browser():
     """Run a headless browser until the block ends."""

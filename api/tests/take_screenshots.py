@@ -11,7 +11,7 @@ from api_server import start_server
 from page_browser import open_browser
 
 DOCS = Path(__file__).parents[2] / "docs"
-DESKTOP = {"viewport": {"width": 1240, "height": 900}, "color_scheme": "light"}
+DESKTOP = {"viewport": {"width": 1240, "height": 1060}, "color_scheme": "light"}
 PHONE = {"viewport": {"width": 360, "height": 780}, "color_scheme": "dark"}
 
 
@@ -27,6 +27,7 @@ def take(browser, port, name, view):
     page = browser.new_page(reduced_motion="reduce", **view)
     page.goto(f"http://127.0.0.1:{port}/")
     page.locator("#examples button").nth(1).click()
+    page.mouse.move(0, 0)
     page.wait_for_function("document.querySelector('.wins') !== null")
     page.wait_for_timeout(300)
     page.screenshot(path=DOCS / name)

@@ -71,6 +71,9 @@ def test_each_class_is_found_when_its_example_is_chosen(page):
     for name in ("virginica", "versicolor", "setosa"):
         page.get_by_role("group", name="Example rows").get_by_text(name).click()
         expect(page.locator("#label")).to_have_text(name)
+        expect(page.get_by_role("button", pressed=True)).to_have_text(name)
+    page.get_by_role("slider", name="Petal width").press("ArrowRight")
+    expect(page.get_by_role("button", pressed=True)).to_have_count(0)
 
 
 def test_value_beyond_the_slider_is_asked_when_it_is_typed(page, server):
@@ -109,14 +112,16 @@ def test_notice_appears_when_a_value_lies_outside_the_data(page):
 
 
 def test_answer_is_announced_once_when_the_visitor_rests(page):
+    expect(page.locator("#announce")).not_to_be_empty()
     page.evaluate(
         "() => { window.heard = []; new MutationObserver(() => heard.push("
         "document.getElementById('announce').textContent))"
         ".observe(document.getElementById('announce'), {childList: true}); }"
     )
-    slider = page.get_by_role("slider", name="Petal width")
-    for _ in range(10):
-        slider.press("ArrowRight")
+    page.get_by_role("slider", name="Petal width").evaluate(
+        "slider => { for (let i = 0; i < 10; i += 1) { slider.stepUp();"
+        " slider.dispatchEvent(new Event('input')); } }"
+    )
     share = page.locator("#share").text_content
     page.wait_for_timeout(900)
     assert page.locator("#announce").get_attribute("role") == "status"

@@ -98,6 +98,12 @@ def test_page_goes_on_when_the_service_comes_back(browser, tmp_path):
         page.goto(f"http://127.0.0.1:{port}/")
         expect(page.locator("#label")).to_have_text("setosa")
         first.stop()
+    table = b"sepal_length_cm,sepal_width_cm,petal_length_cm,petal_width_cm\n5,3,1,0\n"
+    file = {"name": "a.csv", "mimeType": "text/csv", "buffer": table}
+    page.locator("#file").set_input_files(file)
+    expect(page.locator("#file-error")).to_have_text(
+        "The service does not answer; try again later."
+    )
     page.get_by_role("button", name="virginica").click()
     notice = page.locator("#notice")
     expect(notice).to_have_text("The service does not answer; trying again.")
@@ -120,3 +126,37 @@ def test_browser_is_named_when_there_is_none(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(AssertionError, match="install one of chromium, "):
         find_browser()
+
+
+def cap_bodies(app):
+    """Wrap an application as a proxy does that takes small bodies alone."""
+
+    async def proxy(scope, receive, send):
+        length = int(dict(scope["headers"]).get(b"content-length", b"0"))
+        if length <= 2000:
+            await app(scope, receive, send)
+            return
+        headers = [(b"content-type", b"text/html")]
+        start = {"type": "http.response.start", "status": 413, "headers": headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": b"<h1>Too large</h1>"})
+
+    return proxy
+
+
+def test_rows_are_halved_when_something_between_takes_small_bodies(browser, tmp_path):
+    names = [f'"{name.replace(chr(34), chr(34) * 2)}"' for name in NAMES]
+    good = ",".join(["1"] * len(NAMES))
+    long = ",".join(["x" * 200] * len(NAMES))
+    lines = [",".join(names), *[good] * 40, long, *[good] * 40]
+    content = "\n".join(lines).encode()
+    file = {"name": "a.csv", "mimeType": "text/csv", "buffer": content}
+    with serve_model(WineModel(), tmp_path / "r.jsonl", cap_bodies) as port:
+        with watch_page(browser, port, refusals=(413,)) as page:
+            page.locator("#file").set_input_files(file)
+            expect(page.locator("#result-text")).to_have_text(
+                "80 rows scored: 80 barolo; 1 row refused."
+            )
+            expect(page.locator("#refused tbody tr")).to_have_text(
+                "42the service answered 413/inputs/40"
+            )

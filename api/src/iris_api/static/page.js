@@ -33,6 +33,7 @@ function start(data, client) {
   async function refresh() {
     changed = true;
     snippets.show(row());
+    markExample(values);
     if (busy) return;
     busy = true;
     while (changed) {
@@ -67,7 +68,7 @@ function start(data, client) {
     values[position] = value;
     refresh();
   });
-  offerExamples(data, (example) => move(example.values.map((value, i) => [i, value])));
+  const markExample = offerExamples(data, (example) => move(example.values.map((value, i) => [i, value])));
   createUpload(data, client);
   move([]);
 }
@@ -101,13 +102,18 @@ function introduce(data) {
 
 function offerExamples({ examples, classes }, choose) {
   const labels = examples.map(({ label }) => label);
-  byId("examples").replaceChildren(...examples.map((example, i) => {
+  const buttons = examples.map((example, i) => {
     const before = labels.slice(0, i).filter((label) => label === example.label).length;
     const name = before ? `${example.label} ${before + 1}` : example.label;
     const button = el("button", { type: "button" }, badge(classes.indexOf(example.label)), name);
     button.addEventListener("click", () => choose(example));
     return button;
-  }));
+  });
+  byId("examples").replaceChildren(...buttons);
+  return (values) => buttons.forEach((button, i) => {
+    const same = examples[i].values.every((value, at) => value === values[at]);
+    button.setAttribute("aria-pressed", same);
+  });
 }
 
 // Resolves to what the visitor types; shown only when the service asks for a key.

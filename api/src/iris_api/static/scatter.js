@@ -2,7 +2,7 @@
 
 import { byId, el, svg } from "./dom.js";
 import { badge, colourOf, mark } from "./marks.js";
-import { count, short, withUnit } from "./text.js";
+import { atStep, count, withUnit } from "./text.js";
 
 const MARGIN = { top: 14, right: 14, bottom: 44, left: 50 };
 
@@ -22,7 +22,7 @@ export function createScatter({ features, classes, rows, labels }, onMove) {
   function draw() {
     const width = plot.clientWidth;
     if (!width || !current) return;
-    const height = Math.round(Math.min(400, Math.max(250, width * 0.66)));
+    const height = Math.round(Math.min(400, Math.max(250, width * 0.62)));
     const [fx, fy] = axes.map((axis) => features[axis.value]);
     scales = {
       x: scale(fx, MARGIN.left, width - MARGIN.right),
@@ -107,7 +107,7 @@ function grid(fx, fy, { x, y }, width, height) {
   const { left, right, top, bottom } = plotEdges({ x, y });
   const text = (at, anchor, words, more = {}) =>
     svg("text", { x: at[0], y: at[1], "text-anchor": anchor, ...more }, words);
-  const lines = x.ticks.map((t) => `M${x.to(t)} ${top}V${bottom}`).concat(y.ticks.map((t) => `M${left} ${y.to(t)}H${right}`));
+  const lines = x.ticks.map(([t]) => `M${x.to(t)} ${top}V${bottom}`).concat(y.ticks.map(([t]) => `M${left} ${y.to(t)}H${right}`));
   const known = {
     class: "known", rx: 4, x: x.to(fx.minimum), y: y.to(fy.maximum),
     width: x.to(fx.maximum) - x.to(fx.minimum), height: y.to(fy.minimum) - y.to(fy.maximum),
@@ -115,8 +115,8 @@ function grid(fx, fy, { x, y }, width, height) {
   return svg("g", { class: "grid" },
     svg("rect", known),
     svg("path", { d: lines.join("") }),
-    ...x.ticks.map((t) => text([x.to(t), bottom + 16], "middle", short(t))),
-    ...y.ticks.map((t) => text([left - 8, y.to(t) + 4], "end", short(t))),
+    ...x.ticks.map(([t, words]) => text([x.to(t), bottom + 16], "middle", words)),
+    ...y.ticks.map(([t, words]) => text([left - 8, y.to(t) + 4], "end", words)),
     text([(left + right) / 2, height - 8], "middle", withUnit(fx.label, fx.unit && `(${fx.unit})`), { class: "axis" }),
     text([0, 0], "middle", withUnit(fy.label, fy.unit && `(${fy.unit})`),
       { class: "axis", transform: `translate(12 ${(top + bottom) / 2}) rotate(-90)` }));
@@ -128,7 +128,8 @@ function niceTicks(lowest, highest, wanted) {
   const step = [1, 2, 5, 10].map((one) => one * power).find((one) => one >= rough * 0.8);
   const first = Math.ceil(lowest / step);
   const number = Math.floor(highest / step) - first + 1;
-  return Array.from({ length: number }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+  const values = Array.from({ length: number }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+  return values.map((value) => [value, atStep(value, step)]);
 }
 
 // The two features whose means differ most between classes, against their spread.
@@ -168,5 +169,5 @@ function fillLegend(classes, hasRows) {
   const known = svg("svg", { class: "badge", viewBox: "-8 -8 16 16", "aria-hidden": "true" },
     svg("rect", { class: "known", x: -8, y: -6, width: 16, height: 12, rx: 3 }));
   const entries = hasRows ? classes.map((name, i) => el("li", {}, badge(i), name)) : [];
-  byId("legend").replaceChildren(...entries, el("li", {}, known, "Training range"), el("li", {}, you, "Your point: drag it"));
+  byId("legend").replaceChildren(...entries, el("li", {}, known, "Training range"), el("li", {}, you, "Drag your point"));
 }

@@ -68,33 +68,35 @@ function cellAsJson(cell) {
   return Number.isFinite(number) ? String(number) : "1e999";
 }
 
+// A refusal lists at most so many faults. The next request then goes no further than
+// its list did, or few rows would be learnt of from many requests for all of them.
 async function answerRows(rows, post, results) {
   let left = rows;
+  let size = rows.length;
   while (left.length) {
+    const batch = left.slice(0, size);
     try {
-      const body = `{"inputs":[${left.map((row) => row.json).join(",")}]}`;
-      const { predictions } = await post(body);
-      left.forEach((row, i) => { results[row.index] = { prediction: predictions[i] }; });
-      return;
+      const { predictions } = await post(`{"inputs":[${batch.map((row) => row.json).join(",")}]}`);
+      batch.forEach((row, i) => { results[row.index] = { prediction: predictions[i] }; });
+      left = left.slice(size);
+      size *= 2;
     } catch (error) {
       if (!(error instanceof Refused) || !UNANSWERABLE.has(error.status)) throw error;
-      const bad = faultsByRow(error.problem, left);
-      if (bad.size === 0 && left.length > 1) {
-        // It does not say which row: halve until it cannot be another.
-        const half = left.length >> 1;
-        await answerRows(left.slice(0, half), post, results);
-        left = left.slice(half);
-        continue;
-      }
-      if (bad.size === 0) bad.set(0, [{ pointer: `/inputs/${left[0].index}`, detail: error.message }]);
-      bad.forEach((faults, i) => { results[left[i].index] = { faults }; });
+      const bad = faultsByRow(error, batch);
+      bad.forEach((faults, i) => { results[batch[i].index] = { faults }; });
       left = left.filter((_, i) => !bad.has(i));
+      size = nextSize(bad, batch.length, error.problem.more_errors);
     }
   }
 }
 
+function nextSize(bad, size, more) {
+  if (bad.size === 0) return size >> 1; // it does not say which row: halve
+  return more ? Math.max(...bad.keys()) + 1 : size * 2;
+}
+
 // Pointers count from the start of a request; here they count from that of the file.
-function faultsByRow(problem, rows) {
+function faultsByRow({ problem, message }, rows) {
   const found = new Map();
   for (const { pointer, detail } of problem.errors ?? []) {
     const [, inputs, position, ...rest] = pointer.split("/");
@@ -103,6 +105,9 @@ function faultsByRow(problem, rows) {
     const faults = found.get(Number(position)) ?? [];
     faults.push({ pointer: ["", inputs, row.index, ...rest].join("/"), detail });
     found.set(Number(position), faults);
+  }
+  if (found.size === 0 && rows.length === 1) {
+    found.set(0, [{ pointer: `/inputs/${rows[0].index}`, detail: message }]);
   }
   return found;
 }

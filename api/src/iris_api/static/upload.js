@@ -24,7 +24,9 @@ export function createUpload(data, client) {
     } catch (error) {
       if (control.signal.aborted && running !== control) return; // another file came
       byId("progress").hidden = true;
-      say(byId("file-error"), error.message);
+      // fetch throws a TypeError, in words of the browser, when nobody answers.
+      const gone = error instanceof TypeError;
+      say(byId("file-error"), gone ? "The service does not answer; try again later." : error.message);
     }
   }
 
