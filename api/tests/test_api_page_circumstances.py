@@ -1,6 +1,7 @@
 """The page in other circumstances: another model, a key, a service that goes away."""
 
 import json
+import os
 import shutil
 import sys
 
@@ -16,6 +17,8 @@ from api_fakes import (
 from api_server import free_port, start_server
 from page_browser import copied, find_browser, run, watch_page
 from playwright.sync_api import expect
+
+from iris_api.keys import make_key
 
 
 def test_page_serves_another_model_when_it_came_without_rows(browser, tmp_path):
@@ -51,38 +54,33 @@ def test_names_are_text_when_they_are_markup_and_code(browser, tmp_path):
         assert not (tmp_path / "owned").exists()
 
 
-def ask_for_key(app):
-    """Wrap an application: without the key, nothing but the page's files."""
-
-    async def gate(scope, receive, send):
-        open_to_all = scope["path"] == "/" or scope["path"].endswith((".js", ".css"))
-        if open_to_all or (b"x-api-key", b"open-sesame") in scope["headers"]:
-            await app(scope, receive, send)
-            return
-        headers = [(b"content-type", b"application/problem+json")]
-        start = {"type": "http.response.start", "status": 401, "headers": headers}
-        await send(start)
-        await send({"type": "http.response.body", "body": b"{}"})
-
-    return gate
-
-
 def test_key_is_asked_for_and_forgotten_when_the_api_wants_one(browser, tmp_path):
-    with serve_model(WineModel(), tmp_path / "r.jsonl", ask_for_key) as port:
-        with watch_page(browser, port, refusals=(401,)) as page:
+    key, line = make_key("visitor")
+    (tmp_path / "keys").write_text(f"{line}\n")
+    settings = {"IRIS_API_KEYS": str(tmp_path / "keys")}
+    settings["IRIS_API_RECORDS"] = str(tmp_path / "r.jsonl")
+    with start_server(**settings) as server:
+        with watch_page(browser, server.port, refusals=(401,)) as page:
             field = page.get_by_label("API key")
             field.fill("wrong")
             field.press("Enter")
             note = page.locator("#key-note")
             expect(note).to_contain_text("does not take this key")
-            field.fill("open-sesame")
+            field.fill(key)
             page.get_by_role("button", name="Use this key").click()
-            expect(page.locator("#label")).to_have_text("barolo")
+            expect(page.locator("#label")).to_have_text("setosa")
             expect(field).to_be_hidden()
-            expect(page.locator("#curl")).to_contain_text('"X-API-Key: $API_KEY"')
-            assert "open-sesame" not in page.content()
+            assert key not in page.content()
             assert page.evaluate("localStorage.length + sessionStorage.length") == 0
             assert page.context.cookies() == []
+            command = copied(page, "Copy as curl")
+            program = copied(page, "Copy as Python")
+        environment = {**os.environ, "API_KEY": key}
+        answer = json.loads(run("sh", "-c", command, env=environment))
+        assert answer["predictions"][0]["label"] == "setosa"
+        answer = eval(run(sys.executable, "-c", program, env=environment))
+        assert answer["label"] == "setosa"
+        assert server.send("GET", "/page/data.json").status == 401
 
 
 @pytest.mark.slow
