@@ -90,11 +90,6 @@ def test_docs_page_needs_no_other_host_when_opened(server):
         assert server.send("GET", link).status == 200
 
 
-def test_root_leads_to_the_docs_when_opened(server):
-    reply = server.send("GET", "/")
-    assert (reply.status, reply.headers["Location"]) == (307, "/docs")
-
-
 def test_changelog_starts_with_this_version():
     text = (UNIT / "CHANGELOG.md").read_text()
     assert re.search(r"^## \[(\d.+?)\]", text, re.MULTILINE)[1] == iris_api.__version__

@@ -1,5 +1,5 @@
 """
-Everything over FastAPI: what the model is, how the process is, and the documentation.
+Over FastAPI: what the model is, how the process is, and the documentation.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from iris_api import __version__
 from iris_api.errors import IrisApiError, Stopping
@@ -80,10 +80,6 @@ def _add_routes(app: FastAPI, predictor: Predictor, lifecycle: Lifecycle) -> Non
     )
     when = "The model or the process is not ready."
     not_ready = problem_response(when, 503, NOT_READY)
-
-    @app.get("/", include_in_schema=False)
-    async def start() -> RedirectResponse:
-        return RedirectResponse("/docs")
 
     @app.get("/v1/model", tags=["model"], summary="What the model is")
     async def model() -> ModelCard:
