@@ -12,13 +12,13 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from iris_api.errors import Fault, InvalidInputs, MalformedJson
+from iris_api.errors import Fault, InvalidInputs, MalformedJson, Reason
 from iris_api.schemas import MAX_ROWS, Rows
 
 MAX_FAULTS = 20
 MAX_KEY = 64
 
-_REASONS = {
+_DETAILS = {
     "missing": "required field is missing; add it",
     "float_type": "must be a number, written without quotes",
     "finite_number": "must be a finite number",
@@ -26,6 +26,15 @@ _REASONS = {
     "too_long": f"must hold 1 to {MAX_ROWS:,} rows; split the request",
     "list_type": "must be a list of rows",
     "dict_type": "must be an object",
+}
+_REASONS: dict[str, Reason] = {
+    "missing": "missing",
+    "float_type": "not_a_number",
+    "finite_number": "not_finite",
+    "too_short": "wrong_size",
+    "too_long": "wrong_size",
+    "list_type": "wrong_type",
+    "dict_type": "wrong_type",
 }
 _POSITION = re.compile(r" at line (\d+) column (\d+)$")
 
@@ -71,27 +80,30 @@ class InputParser:
         # In a valid document every string is a key, so two quotes a key is all
         # there can be; more is a repeated key, or an escaped quote in a name.
         if body.count(b'"') != 2 + 2 * self._names_per_row * len(rows):
-            _check_duplicates(body)
+            check_duplicates(body)
         return rows
 
     def _refusal(self, error: ValidationError) -> MalformedJson | InvalidInputs:
         found = error.errors(include_input=False, include_url=False)
         if found[0]["type"] == "json_invalid":
-            return MalformedJson(_describe_syntax(found[0]["ctx"]["error"]))
+            return MalformedJson(describe_syntax(found[0]["ctx"]["error"]))
         faults = [
             self._fault(one["type"], list(one["loc"])) for one in found[:MAX_FAULTS]
         ]
         return InvalidInputs(tuple(faults), len(found) - len(faults))
 
     def _fault(self, kind: str, place: list[str | int]) -> Fault:
+        field = field_of(place)
         if kind != "extra_forbidden":
-            return Fault(pointer_to(place), _REASONS.get(kind, "is not valid"))
+            detail = _DETAILS.get(kind, "is not valid")
+            reason = _REASONS.get(kind, "invalid")
+            return Fault(pointer_to(place), detail, reason, field)
         hint = "; remove it"
         key = str(place[-1])
         near = difflib.get_close_matches(key[:MAX_KEY], self._known, n=1)
         if near:
             hint = f', did you mean "{near[0]}"?'
-        return Fault(pointer_to(place), f"unknown field{hint}")
+        return Fault(pointer_to(place), f"unknown field{hint}", "unknown", field)
 
 
 def pointer_to(place: Sequence[str | int]) -> str:
@@ -109,7 +121,13 @@ def pointer_to(place: Sequence[str | int]) -> str:
     return "".join(parts)
 
 
-def _describe_syntax(message: str) -> str:
+def field_of(place: Sequence[str | int]) -> str:
+    """Return the key that a place ends with; empty where it ends in none."""
+    return place[-1] if place and isinstance(place[-1], str) else ""
+
+
+def describe_syntax(message: str) -> str:
+    """Return what keeps bytes from being JSON, from the parser's message."""
     # jiter's messages quote nothing, but their wording is not ours to promise.
     position = _POSITION.search(message)
     where = f" (line {position[1]}, column {position[2]})" if position else ""
@@ -126,14 +144,30 @@ class _Pairs(list[tuple[str, Any]]):
     """An object with its keys as written, repeated ones included."""
 
 
-def _check_duplicates(body: bytes) -> None:
+def check_duplicates(body: bytes) -> None:
+    """
+    Raise when an object holds a key twice.
+
+    Parameters
+    ----------
+    body : bytes
+        JSON that a first parse has found well-formed and not too deep.
+
+    Raises
+    ------
+    InvalidInputs
+        Naming each place.
+    """
     document = json.loads(body, object_pairs_hook=_Pairs, parse_int=len)
     places: list[list[str | int]] = []
     _find_duplicates(document, [], places)
     if places:
         shown = places[:MAX_FAULTS]
         detail = "field is there more than once; keep one"
-        faults = tuple(Fault(pointer_to(place), detail) for place in shown)
+        faults = tuple(
+            Fault(pointer_to(place), detail, "repeated", field_of(place))
+            for place in shown
+        )
         raise InvalidInputs(faults, len(places) - len(shown))
 
 
