@@ -32,9 +32,19 @@ def test_openapi_lists_every_path_when_asked(openapi):
     assert sorted(openapi["paths"]) == [
         "/health",
         "/livez",
+        "/metrics",
         "/readyz",
         "/v1/model",
         "/v1/predict",
+        "/v2",
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/v2/models/{name}",
+        "/v2/models/{name}/infer",
+        "/v2/models/{name}/ready",
+        "/v2/models/{name}/versions/{version}",
+        "/v2/models/{name}/versions/{version}/infer",
+        "/v2/models/{name}/versions/{version}/ready",
     ]
 
 
@@ -94,7 +104,7 @@ def test_root_leads_to_the_docs_when_opened(server):
 
 def test_changelog_starts_with_this_version():
     text = (UNIT / "CHANGELOG.md").read_text()
-    assert re.search(r"^## \[(.+?)\]", text, re.MULTILINE)[1] == iris_api.__version__
+    assert re.search(r"^## \[(\d.+?)\]", text, re.MULTILINE)[1] == iris_api.__version__
     assert metadata.version("iris_api") == iris_api.__version__
 
 

@@ -15,6 +15,8 @@ from loguru import logger
 from iris_api import __version__
 from iris_api.errors import CannotStart, ModelUnusable
 from iris_api.gateway import Gateway
+from iris_api.metrics import Metrics
+from iris_api.open_inference import OpenInference
 from iris_api.prediction import Prediction
 from iris_api.predictor import Predictor, load_predictor
 from iris_api.records import Records, open_records
@@ -41,8 +43,11 @@ def create_app(predictor: Predictor, records: Records, lifecycle: Lifecycle) -> 
         Shared with the server that will stop it.
     """
     schemas = build_schemas(predictor.card)
-    prediction = Prediction(predictor, schemas, records)
-    return Gateway(prediction, build_app(predictor, schemas, lifecycle), lifecycle)
+    metrics = Metrics(predictor.card)
+    prediction = Prediction(predictor, schemas, records, metrics)
+    open_inference = OpenInference(prediction, predictor, lifecycle)
+    app = build_app(predictor, schemas, lifecycle, metrics)
+    return Gateway(prediction, open_inference, app, lifecycle, metrics)
 
 
 def main() -> None:

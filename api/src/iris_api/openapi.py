@@ -1,5 +1,5 @@
 """
-The OpenAPI document: what FastAPI knows, and ``POST /v1/predict``, which it does not.
+The OpenAPI document: what FastAPI knows, and what it does not.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from iris_api.inputs import MAX_FAULTS
+from iris_api.openapi_v2 import describe_protocol
 from iris_api.prediction import MEDIA_TYPE, PATH
 from iris_api.predictor import Predictor
 from iris_api.problems import MEDIA_TYPE as PROBLEM_TYPE
@@ -48,11 +49,11 @@ def describe_api(
     Parameters
     ----------
     app : FastAPI
-        Holds every route but the one for predictions.
+        Holds every route but those for predictions.
     schemas : Schemas
-        Documents of that one.
+        Documents of ``/v1/predict``.
     predictor : Predictor
-        Answers the example.
+        Answers the examples.
     """
     document = get_openapi(
         title=app.title,
@@ -71,6 +72,9 @@ def describe_api(
         components.update(schema.pop("$defs", {}))
         components[schema["title"]] = schema
     document["paths"][PATH] = {"post": _describe_predict(predictor)}
+    paths, protocol = describe_protocol(predictor)
+    document["paths"].update(paths)
+    components.update(protocol)
     return document
 
 

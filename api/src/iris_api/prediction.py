@@ -15,10 +15,11 @@ from starlette.types import Receive, Scope
 
 from iris_api.errors import BodyTooLarge, UnsupportedBody
 from iris_api.inputs import InputParser
-from iris_api.predictor import Predictor
+from iris_api.metrics import Metrics
+from iris_api.predictor import Answers, Matrix, Predictor
 from iris_api.problems import MAX_BODY_BYTES
 from iris_api.records import Records
-from iris_api.schemas import Schemas
+from iris_api.schemas import Rows, Schemas
 
 PATH = "/v1/predict"
 MEDIA_TYPE = "application/json"
@@ -51,14 +52,22 @@ class Prediction:
         Built from the same model.
     records : Records
         Where each request is put on record.
+    metrics : Metrics
+        Where what is on record is counted.
     """
 
     def __init__(
-        self, predictor: Predictor, schemas: Schemas, records: Records
+        self,
+        predictor: Predictor,
+        schemas: Schemas,
+        records: Records,
+        metrics: Metrics,
     ) -> None:
         card = predictor.card
         self._predictor = predictor
-        self._parser = InputParser(schemas.request, [f.name for f in card.features])
+        self._metrics = metrics
+        self._names = [f.name for f in card.features]
+        self._parser = InputParser(schemas.request, self._names)
         self._dump_answer = schemas.answer.serializer.to_json
         self._dump_record = schemas.record.serializer.to_json
         self._records = records
@@ -79,11 +88,6 @@ class Prediction:
         """
         check_headers(scope["headers"])
         body = await read_body(receive)
-        predicted, record = self._predict(body, request_id)
-        await self._records.write(record)
-        return predicted
-
-    def _predict(self, body: bytes, request_id: str) -> tuple[Predicted, str]:
         began = perf_counter_ns()
         rows = self._parser.parse(body)
         answers = self._predictor.predict(rows)
@@ -95,6 +99,37 @@ class Prediction:
         ]
         answer = self._dump_answer({"model": self._model, "predictions": predictions})
         duration_ms = (perf_counter_ns() - began) // 1000 / 1000
+        await self._keep(request_id, rows, answers, duration_ms)
+        return Predicted(answer, duration_ms)
+
+    async def answer_matrix(self, matrix: Matrix, request_id: str) -> Answers:
+        """
+        Return the answers to rows that were validated already, once on record.
+
+        Parameters
+        ----------
+        matrix : array of shape (n, features)
+            Rows, in the model's order of features; finite, at least one.
+        request_id : str
+            For the record.
+
+        Raises
+        ------
+        InvalidInputs
+            If the model has no answer to a row.
+        RecordNotWritten
+            If the answers cannot be put on record.
+        """
+        began = perf_counter_ns()
+        answers = self._predictor.predict_matrix(matrix)
+        duration_ms = (perf_counter_ns() - began) // 1000 / 1000
+        rows = [dict(zip(self._names, values)) for values in matrix.tolist()]
+        await self._keep(request_id, rows, answers, duration_ms)
+        return answers
+
+    async def _keep(
+        self, request_id: str, rows: Rows, answers: Answers, duration_ms: float
+    ) -> None:
         record = {
             "request_id": request_id,
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -104,7 +139,8 @@ class Prediction:
             "probabilities": answers.probabilities,
             "duration_ms": duration_ms,
         }
-        return Predicted(answer, duration_ms), self._dump_record(record).decode()
+        await self._records.write(self._dump_record(record).decode())
+        self._metrics.observe(answers.matrix, answers.shares, duration_ms / 1000)
 
 
 def check_headers(headers: list[tuple[bytes, bytes]]) -> None:

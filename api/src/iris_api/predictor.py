@@ -9,6 +9,7 @@ from importlib import metadata
 from operator import itemgetter
 
 import numpy as np
+from numpy.typing import NDArray
 
 import iris_model
 from iris_api.errors import Fault, InvalidInputs, ModelUnusable
@@ -16,11 +17,20 @@ from iris_api.schemas import ModelCard, Rows
 
 MAX_FAULTS = 20
 
+Matrix = NDArray[np.float64]
+
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The model's answers to the rows of one request, in their order."""
+    """
+    The model's answers to the rows of one request, in their order.
 
+    ``matrix`` holds those rows, shape (n, features), and ``shares`` their
+    probabilities, shape (n, classes).
+    """
+
+    matrix: Matrix
+    shares: Matrix
     labels: list[str]
     probabilities: list[dict[str, float]]
     out_of_range: list[tuple[str, ...]]
@@ -66,13 +76,32 @@ class Predictor:
             If the model has no answer to a row.
         """
         values = [self._values(row) for row in rows]
-        matrix = np.array(values, dtype=np.float64).reshape(len(rows), -1)
+        return self.predict_matrix(
+            np.array(values, dtype=np.float64).reshape(len(rows), -1)
+        )
+
+    def predict_matrix(self, matrix: Matrix) -> Answers:
+        """
+        Return the model's answers.
+
+        Parameters
+        ----------
+        matrix : array of shape (n, features)
+            Rows, in the model's order of features; finite, at least one.
+
+        Raises
+        ------
+        InvalidInputs
+            If the model has no answer to a row.
+        """
         try:
             shares = self._model.probabilities(matrix)
         except iris_model.InvalidRows as error:
             raise _invalid(error) from None
         winners = shares.argmax(axis=1).tolist()
         return Answers(
+            matrix=matrix,
+            shares=shares,
             labels=[self._classes[winner] for winner in winners],
             probabilities=[dict(zip(self._classes, s)) for s in shares.tolist()],
             out_of_range=self._model.out_of_range(matrix),
@@ -131,5 +160,6 @@ def _invalid(error: iris_model.InvalidRows) -> InvalidInputs:
     for problem in error.problems[:MAX_FAULTS]:
         places = ["inputs", problem.row, problem.field]
         pointer = "".join(f"/{place}" for place in places if place is not None)
-        faults.append(Fault(pointer, problem.reason))
+        fault = Fault(pointer, problem.reason, "no_answer", problem.field or "")
+        faults.append(fault)
     return InvalidInputs(tuple(faults), len(error.problems) - len(faults))
