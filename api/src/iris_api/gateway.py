@@ -139,6 +139,10 @@ class Gateway:
         await self._app(scope, receive, pass_through)
 
 
+def _as_it_is(problem: Problem) -> Problem:
+    return problem
+
+
 class _Answer:
     """
     One answer: sent at most once, with the headers that all answers have, and counted.
@@ -152,6 +156,11 @@ class _Answer:
     translate : callable
         Turns a problem into what is sent in its place.
     """
+
+    # Of the class, because most answers never change them.
+    status = 0
+    route = OTHER
+    translate = staticmethod(_as_it_is)
 
     def __init__(
         self,
@@ -167,9 +176,6 @@ class _Answer:
         self._request_id = request_id
         self._lifecycle = lifecycle
         self._metrics = metrics
-        self.status = 0
-        self.route = OTHER
-        self.translate = _as_it_is
 
     async def send_whole(
         self, status: int, headers: list[tuple[bytes, bytes]], body: bytes
@@ -222,10 +228,6 @@ class _Answer:
         # Here, and not when all is done: the client may ask for the counts by then.
         seconds = perf_counter() - self._began
         self._metrics.observe_request(self._method, self.route, self.status, seconds)
-
-
-def _as_it_is(problem: Problem) -> Problem:
-    return problem
 
 
 def name_route(scope: Scope) -> str:

@@ -99,7 +99,8 @@ class Prediction:
         ]
         answer = self._dump_answer({"model": self._model, "predictions": predictions})
         duration_ms = (perf_counter_ns() - began) // 1000 / 1000
-        await self._keep(request_id, rows, answers, duration_ms)
+        await self._records.write(self._record(request_id, rows, answers, duration_ms))
+        self._metrics.observe(answers.matrix, answers.shares, duration_ms / 1000)
         return Predicted(answer, duration_ms)
 
     async def answer_matrix(self, matrix: Matrix, request_id: str) -> Answers:
@@ -124,12 +125,13 @@ class Prediction:
         answers = self._predictor.predict_matrix(matrix)
         duration_ms = (perf_counter_ns() - began) // 1000 / 1000
         rows = [dict(zip(self._names, values)) for values in matrix.tolist()]
-        await self._keep(request_id, rows, answers, duration_ms)
+        await self._records.write(self._record(request_id, rows, answers, duration_ms))
+        self._metrics.observe(answers.matrix, answers.shares, duration_ms / 1000)
         return answers
 
-    async def _keep(
+    def _record(
         self, request_id: str, rows: Rows, answers: Answers, duration_ms: float
-    ) -> None:
+    ) -> str:
         record = {
             "request_id": request_id,
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -139,8 +141,7 @@ class Prediction:
             "probabilities": answers.probabilities,
             "duration_ms": duration_ms,
         }
-        await self._records.write(self._dump_record(record).decode())
-        self._metrics.observe(answers.matrix, answers.shares, duration_ms / 1000)
+        return self._dump_record(record).decode()
 
 
 def check_headers(headers: list[tuple[bytes, bytes]]) -> None:
