@@ -15,10 +15,10 @@ from starlette.types import Receive, Scope
 
 from iris_api.errors import BodyTooLarge, UnsupportedBody
 from iris_api.inputs import InputParser
-from iris_api.predictor import Answers
+from iris_api.predictor import Answers, Matrix
 from iris_api.problems import MAX_BODY_BYTES
 from iris_api.schemas import ModelCard
-from iris_api.turn import Turn
+from iris_api.turn import Answered, Turn
 
 PATH = "/v1/predict"
 MEDIA_TYPE = "application/json"
@@ -58,6 +58,7 @@ class Prediction:
     def __init__(self, turn: Turn, parser: InputParser, card: ModelCard) -> None:
         self._turn = turn
         self._parse = parser.parse
+        self._names = [feature.name for feature in card.features]
         self._model = {"name": card.name, "version": card.version}
 
     async def answer(
@@ -77,9 +78,36 @@ class Prediction:
         body = await read_body(receive)
         began_ns = perf_counter_ns()
         rows = self._parse(body)
-        client = scope["state"].get(CLIENT)
-        answered = await self._turn.predict(rows, request_id, began_ns, client)
+        answered = await self._turn.predict(
+            rows, request_id, began_ns, client_of(scope)
+        )
         return Predicted(self._dump(answered.answers), answered.duration_ms)
+
+    async def answer_matrix(
+        self, matrix: Matrix, scope: Scope, request_id: str
+    ) -> Answered:
+        """
+        Return the answers to rows that were validated already, once on record.
+
+        Parameters
+        ----------
+        matrix : array of shape (n, features)
+            Rows, in the model's order of features; finite, at least one.
+        scope : Scope
+            Of the request, for whose it is.
+        request_id : str
+            For the record.
+
+        Raises
+        ------
+        InvalidInputs
+            If the model has no answer to a row.
+        RecordNotWritten
+            If the answers cannot be put on record.
+        """
+        began_ns = perf_counter_ns()
+        rows = [dict(zip(self._names, values)) for values in matrix.tolist()]
+        return await self._turn.predict(rows, request_id, began_ns, client_of(scope))
 
     def _dump(self, answers: Answers) -> bytes:
         rows = zip(answers.labels, answers.probabilities, answers.out_of_range)
@@ -88,6 +116,12 @@ class Prediction:
             for label, shares, outside in rows
         ]
         return orjson.dumps({"model": self._model, "predictions": predictions})
+
+
+def client_of(scope: Scope) -> str | None:
+    """Return the name of the key that a request came with; None without keys."""
+    client: str | None = scope["state"].get(CLIENT)
+    return client
 
 
 def check_headers(headers: list[tuple[bytes, bytes]]) -> None:

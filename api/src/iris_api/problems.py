@@ -21,6 +21,7 @@ from iris_api.errors import (
     RecordNotWritten,
     Stopping,
     TooManyRequests,
+    UnknownModel,
     UnsupportedBody,
 )
 
@@ -59,6 +60,7 @@ _STATUS_OF: dict[type[IrisApiError], int] = {
     UnsupportedBody: 415,
     MalformedJson: 400,
     InvalidInputs: 422,
+    UnknownModel: 404,
     ModelUnusable: 503,
     RecordNotWritten: 503,
     Stopping: 503,
@@ -99,20 +101,24 @@ class Problem:
     more: int = 0
     headers: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def media_type(self) -> str:
+        """The content type of the body."""
+        return MEDIA_TYPE
+
     def body(self, request_id: str) -> bytes:
         """Return the JSON document, at most 4 KiB: entries that do not fit count."""
-        entries = [{"pointer": f.pointer, "detail": f.detail} for f in self.faults]
-        more = self.more
-        encoded = self._encode(request_id, entries, more)
+        shown, more = list(self.faults), self.more
+        encoded = self.encode(request_id, shown, more)
         while len(encoded) > MAX_BYTES:
-            entries.pop()
+            shown.pop()
             more += 1
-            encoded = self._encode(request_id, entries, more)
+            encoded = self.encode(request_id, shown, more)
         return encoded
 
-    def _encode(
-        self, request_id: str, entries: list[dict[str, str]], more: int
-    ) -> bytes:
+    def encode(self, request_id: str, shown: list[Fault], more: int) -> bytes:
+        """Return the document with some of the faults listed and the others counted."""
+        entries = [{"pointer": f.pointer, "detail": f.detail} for f in shown]
         document: dict[str, object] = {
             "type": "about:blank",
             "title": TITLES.get(self.status, "Error"),
