@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from iris_api import __version__
 from iris_api.errors import Fault, InvalidInputs, MalformedJson, Reason
 from iris_api.inputs import (
     MAX_FAULTS,
@@ -21,6 +22,7 @@ from iris_api.inputs import (
     pointer_to,
 )
 from iris_api.predictor import Answers
+from iris_api.schemas import ModelCard
 from iris_api.tensor_schemas import (
     INFERENCE_REQUEST,
     INFERENCE_RESPONSE,
@@ -43,6 +45,13 @@ _WRONG: dict[str, tuple[Reason, str]] = {
     "literal_error": ("invalid", "is none of those in the model's metadata"),
 }
 _WRONG_DATATYPE = f"must be one of {', '.join(DTYPES)}"
+
+# The protocol's metadata of the server.
+SERVER = {
+    "name": "iris_api",
+    "version": __version__,
+    "extensions": ["binary_tensor_data"],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,3 +224,35 @@ def _to_binary(data: list[str] | list[float]) -> bytes:
     if encoded:
         return b"".join(len(one).to_bytes(4, "little") + one for one in encoded)
     return np.array(data, dtype="<f8").tobytes()
+
+
+def describe_model(card: ModelCard) -> dict[str, object]:
+    """Return the protocol's metadata of a model."""
+    features = [feature.name for feature in card.features]
+    return {
+        "name": card.name,
+        "versions": [card.version],
+        "platform": "onnxruntime_onnx",
+        "inputs": [
+            {
+                "name": "features",
+                "datatype": "FP64",
+                "shape": [-1, len(features)],
+                "parameters": {"columns": features},
+            }
+        ],
+        "outputs": [
+            {
+                "name": "label",
+                "datatype": "BYTES",
+                "shape": [-1],
+                "parameters": {"classes": card.classes},
+            },
+            {
+                "name": "probabilities",
+                "datatype": "FP64",
+                "shape": [-1, len(card.classes)],
+                "parameters": {"columns": card.classes},
+            },
+        ],
+    }

@@ -13,7 +13,6 @@ from time import perf_counter_ns
 
 from starlette.types import Receive, Scope
 
-from iris_api import __version__
 from iris_api.errors import (
     BodyTooLarge,
     Fault,
@@ -21,12 +20,16 @@ from iris_api.errors import (
     UnknownModel,
     UnsupportedBody,
 )
-from iris_api.inference import parse_inference, serialise_answers
+from iris_api.inference import (
+    SERVER,
+    describe_model,
+    parse_inference,
+    serialise_answers,
+)
 from iris_api.prediction import MEDIA_TYPE, Prediction, is_json, read_body
 from iris_api.predictor import Predictor
 from iris_api.problems import MAX_BODY_BYTES, Problem
 from iris_api.routes import Lifecycle, check_ready
-from iris_api.schemas import ModelCard
 from iris_api.tensors import refusal
 
 ROOT = "/v2"
@@ -119,15 +122,10 @@ class OpenInference:
 
     def _build_endpoints(self) -> dict[str, Endpoint]:
         card = self._card
-        server = {
-            "name": "iris_api",
-            "version": __version__,
-            "extensions": ["binary_tensor_data"],
-        }
         endpoints = {
             path: Endpoint(path, _READ, answer)
             for path, answer in (
-                ("/v2", _always(server)),
+                ("/v2", _always(SERVER)),
                 ("/v2/health/live", _always({"live": True})),
                 ("/v2/health/ready", self._when_ready({"ready": True})),
             )
@@ -183,38 +181,6 @@ def _always(document: Mapping[str, object]) -> Answer:
         return Reply([_JSON, _NOTHING_PREDICTED], body)
 
     return answer
-
-
-def describe_model(card: ModelCard) -> dict[str, object]:
-    """Return the protocol's metadata of a model."""
-    features = [feature.name for feature in card.features]
-    return {
-        "name": card.name,
-        "versions": [card.version],
-        "platform": "onnxruntime_onnx",
-        "inputs": [
-            {
-                "name": "features",
-                "datatype": "FP64",
-                "shape": [-1, len(features)],
-                "parameters": {"columns": features},
-            }
-        ],
-        "outputs": [
-            {
-                "name": "label",
-                "datatype": "BYTES",
-                "shape": [-1],
-                "parameters": {"classes": card.classes},
-            },
-            {
-                "name": "probabilities",
-                "datatype": "FP64",
-                "shape": [-1, len(card.classes)],
-                "parameters": {"columns": card.classes},
-            },
-        ],
-    }
 
 
 def check_headers(headers: list[tuple[bytes, bytes]]) -> int | None:

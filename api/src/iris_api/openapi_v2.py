@@ -5,11 +5,18 @@ The Open Inference Protocol's part of the OpenAPI document.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from iris_api.inference import Inference, Output, serialise_answers
+from iris_api.inference import (
+    SERVER,
+    Inference,
+    Output,
+    describe_model,
+    serialise_answers,
+)
 from iris_api.predictor import Predictor
 from iris_api.schemas import MAX_ROWS
 from iris_api.tensor_schemas import (
@@ -29,10 +36,12 @@ _BINARY = "application/octet-stream"
 
 _WHEN = {
     400: "The body is not JSON, or its tensors cannot be predicted.",
+    401: "A key is asked for, and was not sent or is not known.",
     404: "Another model or version is asked for.",
     413: "The body exceeds 256 KiB.",
     415: "The body is neither JSON nor binary tensors behind JSON, or is compressed.",
-    503: "The prediction cannot be put on record, or the process is stopping.",
+    429: "The client has sent more than its share.",
+    503: "The model is not ready, a record cannot be written, or the process stops.",
 }
 
 
@@ -45,26 +54,36 @@ def describe_protocol(predictor: Predictor) -> tuple[dict[str, Any], dict[str, A
     predictor : Predictor
         Answers the example.
     """
-    not_ready = {503: "The model or the process is not ready."}
+    ready, live = {"ready": True}, {"live": True}
     paths = {
-        "/v2": _get("What answers", "ServerMetadata"),
-        "/v2/health/live": _get("Whether the process is alive", "ServerLive"),
+        "/v2": _get("server", "What answers", "ServerMetadata", SERVER),
+        "/v2/health/live": _get("live", "Is the process alive?", "ServerLive", live),
         "/v2/health/ready": _get(
-            "Whether predictions are right, proved now", "ServerReady", not_ready
+            "ready", "Are predictions right, now?", "ServerReady", ready, (503,)
         ),
     }
-    infer = _describe_infer(predictor)
-    unknown = {404: _WHEN[404]}
     for version in ("", "/versions/{version}"):
         model = f"/v2/models/{{name}}{version}"
-        ready = _get(
-            "Whether the model is ready", "ModelReady", {**unknown, **not_ready}
-        )
-        metadata = _get("What the model takes and gives", "ModelMetadata", unknown)
-        for path, operation in (("", metadata), ("/ready", ready), ("/infer", infer)):
-            parameters = _path_parameters(predictor, bool(version))
-            paths[model + path] = {"parameters": parameters, **operation}
+        parameters = _path_parameters(predictor, bool(version))
+        for path, operation in _describe_model_paths(predictor).items():
+            (method,) = operation
+            described = {**operation[method], "parameters": parameters}
+            if version:
+                described["operationId"] += "_version"
+            paths[model + path] = {method: described}
     return paths, _schemas()
+
+
+def _describe_model_paths(predictor: Predictor) -> dict[str, Any]:
+    metadata = describe_model(predictor.card)
+    ready = {"name": predictor.card.name, "ready": True}
+    return {
+        "": _get("metadata", "What goes in and out", "ModelMetadata", metadata, (404,)),
+        "/ready": _get(
+            "model_ready", "Is the model ready?", "ModelReady", ready, (404, 503)
+        ),
+        "/infer": _describe_infer(predictor),
+    }
 
 
 def _schemas() -> dict[str, Any]:
@@ -97,18 +116,24 @@ def _path_parameters(predictor: Predictor, versioned: bool) -> list[dict[str, An
 
 
 def _get(
-    summary: str, schema: str, errors: dict[int, str] | None = None
+    name: str,
+    summary: str,
+    schema: str,
+    example: Mapping[str, Any],
+    statuses: Sequence[int] = (),
 ) -> dict[str, Any]:
-    answer = {
-        "description": "OK",
-        "content": {_JSON: {"schema": {"$ref": _TEMPLATE.format(model=schema)}}},
+    answer = {"description": "OK", "content": {_JSON: _media(schema, example)}}
+    errors = _errors({status: _WHEN[status] for status in statuses})
+    operation = {
+        "tags": ["open inference protocol"],
+        "summary": summary,
+        "operationId": f"v2_{name}",
+        "responses": {"200": answer, **errors},
     }
-    responses = {"200": answer, **_errors(errors or {})}
-    tags = ["open inference protocol"]
-    return {"get": {"tags": tags, "summary": summary, "responses": responses}}
+    return {"get": operation}
 
 
-def _errors(texts: dict[int, str]) -> dict[str, Any]:
+def _errors(texts: Mapping[int, str]) -> dict[str, Any]:
     schema = {"$ref": _TEMPLATE.format(model="InferenceError")}
     return {
         str(status): {
@@ -125,6 +150,7 @@ def _describe_infer(predictor: Predictor) -> dict[str, Any]:
         "post": {
             "tags": ["open inference protocol"],
             "summary": f"Predict 1 to {MAX_ROWS:,} rows, sent as tensors",
+            "operationId": "v2_infer",
             "description": "One tensor of shape [n, features], of any name, or one of "
             "shape [n] or [n, 1] for each feature, by its name.",
             "requestBody": {
@@ -148,7 +174,7 @@ def _describe_infer(predictor: Predictor) -> dict[str, Any]:
     }
 
 
-def _media(schema: str, example: dict[str, Any]) -> dict[str, Any]:
+def _media(schema: str, example: Mapping[str, Any]) -> dict[str, Any]:
     return {"schema": {"$ref": _TEMPLATE.format(model=schema)}, "example": example}
 
 

@@ -21,6 +21,12 @@ from iris_api.predictor import Predictor
 from iris_api.problems import MEDIA_TYPE, Problem, problem_of, problem_of_status
 from iris_api.schemas import Health, ModelCard, Schemas, Status
 
+METRICS_EXAMPLE = """\
+# HELP model_records_failed_total Requests refused because of their record.
+# TYPE model_records_failed_total counter
+model_records_failed_total 0.0
+"""
+
 
 @dataclass(slots=True)
 class Lifecycle:
@@ -129,7 +135,7 @@ def check_ready(predictor: Predictor, lifecycle: Lifecycle) -> None:
 
 
 def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
-    page = {"schema": {"type": "string"}}
+    page = {"schema": {"type": "string"}, "example": METRICS_EXAMPLE}
     described = {
         "description": "In the text format, or OpenMetrics where `Accept` names it.",
         "content": {TEXT.split(";")[0]: page, OPENMETRICS.split(";")[0]: page},
@@ -141,6 +147,7 @@ def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
         summary="What was counted, for Prometheus",
         response_class=Response,
         responses={200: described},
+        name="metrics",
     )
     async def tell(request: Request) -> Response:
         page, media_type = metrics.render(request.headers.get("accept", ""))
