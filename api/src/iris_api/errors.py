@@ -11,6 +11,7 @@ IrisApiError
 ├── UnsupportedBody         the headers announce something other than plain JSON
 ├── MalformedJson           the bytes are not JSON
 ├── InvalidInputs           JSON, but not rows this model can predict
+├── Overloaded              no room for one more large body
 ├── RecordNotWritten        a prediction that cannot be kept on record
 └── Stopping                the process is about to end
 
@@ -91,6 +92,10 @@ class InvalidInputs(IrisApiError):
         super().__init__(f"{len(faults) + more} faults")
         self.faults = faults
         self.more = more
+
+
+class Overloaded(IrisApiError):
+    """Raised when the large bodies that are here already leave no room for one more."""
 
 
 class RecordNotWritten(IrisApiError):

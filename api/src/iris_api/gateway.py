@@ -11,8 +11,9 @@ from random import getrandbits
 from loguru import logger
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from iris_api.admission import ClientGone
 from iris_api.errors import IrisApiError, RecordNotWritten, Stopping
-from iris_api.prediction import MEDIA_TYPE, PATH, ClientGone, Prediction
+from iris_api.prediction import MEDIA_TYPE, PATH, Prediction
 from iris_api.problems import MEDIA_TYPE as PROBLEM_TYPE
 from iris_api.problems import Problem, problem_of, problem_of_status
 from iris_api.routes import Lifecycle

@@ -79,7 +79,7 @@ def serve(settings: Settings, predictor: Predictor, records: Records) -> None:
         "iris_api {} serves {} {} on http://{}:{}",
         *(__version__, card.name, card.version, settings.host, settings.port),
     )
-    build_server(gateway, lifecycle, settings.grace_s).run(sockets=[listener])
+    build_server(gateway, lifecycle, settings).run(sockets=[listener])
     records.close()
     logger.info("stopped")
 

@@ -13,6 +13,7 @@ from time import perf_counter_ns
 
 from starlette.types import Receive, Scope
 
+from iris_api.admission import Admission
 from iris_api.errors import BodyTooLarge, UnsupportedBody
 from iris_api.inputs import InputParser
 from iris_api.predictor import Predictor
@@ -25,10 +26,6 @@ MEDIA_TYPE = "application/json"
 
 # What clients send nearly always: no need to take it apart.
 _USUAL = (b"application/json", b"application/json; charset=utf-8")
-
-
-class ClientGone(Exception):
-    """Raised when the client left before its request was complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +59,7 @@ class Prediction:
         self._dump_answer = schemas.answer.serializer.to_json
         self._dump_record = schemas.record.serializer.to_json
         self._records = records
+        self._admission = Admission()
         self._model = {"name": card.name, "version": card.version}
 
     async def answer(
@@ -78,7 +76,7 @@ class Prediction:
             If nobody waits for an answer.
         """
         check_headers(scope["headers"])
-        body = await read_body(receive)
+        body = await self._admission.read_body(receive)
         predicted, record = self._predict(body, request_id)
         await self._records.write(record)
         return predicted
@@ -138,29 +136,3 @@ def is_json(value: bytes) -> bool:
     charsets = [p for p in parameters if p.startswith(b"charset=")]
     utf8 = (b"charset=utf-8", b'charset="utf-8"')
     return kind == b"application/json" and all(c in utf8 for c in charsets)
-
-
-async def read_body(receive: Receive) -> bytes:
-    """
-    Return the whole body, never holding more than the cap and one chunk.
-
-    Raises
-    ------
-    BodyTooLarge
-        As soon as the cap is passed, whatever length was announced.
-    ClientGone
-        If the client leaves first.
-    """
-    chunks = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise ClientGone
-        chunk: bytes = message["body"]
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            raise BodyTooLarge
-        chunks.append(chunk)
-        if not message["more_body"]:
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
