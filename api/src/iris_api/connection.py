@@ -11,6 +11,7 @@ from typing import Any, cast
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from iris_api.cork import Corked
 from iris_api.crowd import (
     ANSWER,
     BODY,
@@ -61,7 +62,8 @@ class Connection(HttpToolsProtocol):
     def connection_made(  # type: ignore[override]
         self, transport: asyncio.Transport
     ) -> None:
-        """Serve a connection, unless there are too many."""
+        """Serve a connection, unless there are too many; answers leave whole."""
+        transport = Corked(transport)
         super().connection_made(transport)
         early = SimpleNamespace(
             write=transport.write, is_closing=transport.is_closing, close=self.part

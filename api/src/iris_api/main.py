@@ -15,6 +15,7 @@ from loguru import logger
 from iris_api import __version__
 from iris_api.errors import CannotStart, ModelUnusable
 from iris_api.gateway import Gateway
+from iris_api.inputs import InputParser
 from iris_api.prediction import Prediction
 from iris_api.predictor import Predictor, load_predictor
 from iris_api.records import Records, open_records
@@ -22,6 +23,7 @@ from iris_api.routes import Lifecycle, build_app
 from iris_api.schemas import build_schemas
 from iris_api.server import build_server, open_listener
 from iris_api.settings import Settings, load_settings
+from iris_api.turn import Turn
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -41,7 +43,8 @@ def create_app(predictor: Predictor, records: Records, lifecycle: Lifecycle) -> 
         Shared with the server that will stop it.
     """
     schemas = build_schemas(predictor.card)
-    prediction = Prediction(predictor, schemas, records)
+    parser = InputParser(schemas.request, [f.name for f in predictor.card.features])
+    prediction = Prediction(Turn(predictor, records), parser, predictor.card)
     return Gateway(prediction, build_app(predictor, schemas, lifecycle), lifecycle)
 
 

@@ -16,6 +16,11 @@ from iris_api.schemas import ModelCard, Rows
 
 MAX_FAULTS = 20
 
+# The last rows of an odd number go through other instructions than the rest, and may
+# differ in the last bit. Filled up to a multiple of the widest vector, every row is
+# answered alike, alone or among others.
+MULTIPLE = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Answers:
@@ -24,6 +29,14 @@ class Answers:
     labels: list[str]
     probabilities: list[dict[str, float]]
     out_of_range: list[tuple[str, ...]]
+
+    def part(self, begin: int, end: int) -> Answers:
+        """Return the answers to some of the rows."""
+        return Answers(
+            self.labels[begin:end],
+            self.probabilities[begin:end],
+            self.out_of_range[begin:end],
+        )
 
 
 class Predictor:
@@ -65,17 +78,19 @@ class Predictor:
         InvalidInputs
             If the model has no answer to a row.
         """
+        count = len(rows)
         values = [self._values(row) for row in rows]
-        matrix = np.array(values, dtype=np.float64).reshape(len(rows), -1)
+        values += values[:1] * (-count % MULTIPLE)
+        matrix = np.array(values, dtype=np.float64).reshape(len(values), -1)
         try:
-            shares = self._model.probabilities(matrix)
+            shares = self._model.probabilities(matrix)[:count]
         except iris_model.InvalidRows as error:
-            raise _invalid(error) from None
+            raise _invalid(error, count) from None
         winners = shares.argmax(axis=1).tolist()
         return Answers(
             labels=[self._classes[winner] for winner in winners],
             probabilities=[dict(zip(self._classes, s)) for s in shares.tolist()],
-            out_of_range=self._model.out_of_range(matrix),
+            out_of_range=self._model.out_of_range(matrix[:count]),
         )
 
     def check_ready(self) -> None:
@@ -126,10 +141,11 @@ def build_card(manifest: iris_model.Manifest) -> ModelCard:
     )
 
 
-def _invalid(error: iris_model.InvalidRows) -> InvalidInputs:
+def _invalid(error: iris_model.InvalidRows, count: int) -> InvalidInputs:
+    problems = [p for p in error.problems if p.row is None or p.row < count]
     faults = []
-    for problem in error.problems[:MAX_FAULTS]:
+    for problem in problems[:MAX_FAULTS]:
         places = ["inputs", problem.row, problem.field]
         pointer = "".join(f"/{place}" for place in places if place is not None)
         faults.append(Fault(pointer, problem.reason))
-    return InvalidInputs(tuple(faults), len(error.problems) - len(faults))
+    return InvalidInputs(tuple(faults), len(problems) - len(faults))

@@ -110,14 +110,11 @@ class Schemas:
     request : TypeAdapter
         Validates a body, strictly, to ``{"inputs": rows}``.
     answer : TypeAdapter
-        Serialises ``{"model": ..., "predictions": ...}``.
-    record : TypeAdapter
-        Serialises the record of one request.
+        Describes ``{"model": ..., "predictions": ...}``.
     """
 
     request: TypeAdapter[Any]
     answer: TypeAdapter[Any]
-    record: TypeAdapter[Any]
 
 
 def build_schemas(card: ModelCard) -> Schemas:
@@ -146,19 +143,9 @@ def build_schemas(card: ModelCard) -> Schemas:
     answer = _typed_dict(
         "PredictAnswer", {"model": model, "predictions": list[prediction]}
     )
-    record = {
-        "request_id": str,
-        "time": str,
-        "model": model,
-        "inputs": list[dict[str, float]],
-        "labels": list[str],
-        "probabilities": list[dict[str, float]],
-        "duration_ms": float,
-    }
     return Schemas(
         request=TypeAdapter(_strict("PredictRequest", {"inputs": rows})),
         answer=TypeAdapter(answer),
-        record=TypeAdapter(_typed_dict("Record", record)),
     )
 
 
