@@ -1,5 +1,5 @@
 """
-Which request bodies are let in: as many as there is room for, the large one by one.
+Which request bodies are let in: as many as there is room for, large ones by turns.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from iris_api.problems import MAX_BODY_BYTES
 SMALL_BYTES = 4 * 1024
 # For all larger ones that are arriving or waiting: some two seconds of work.
 ROOM_BYTES = 32 * 1024 * 1024
+# What is read between two looks at other sockets; some three milliseconds of work.
+TURN_BYTES = 64 * 1024
+# Turns of the loop between: in each, libuv accepts one connection.
+PAUSE_TURNS = 8
 
 
 class ClientGone(Exception):
@@ -27,8 +31,8 @@ class Admission:
     A semaphore of bytes, and a queue.
 
     Not one of requests: a client that never finishes its body would take the place
-    of those that need none. A large body waits for a turn of the event loop of its
-    own, so that however many arrive together, probes and small requests come between.
+    of those that need none. Large bodies are read a few at a time, so that however
+    many arrive together, new connections, probes and small requests come between.
 
     Parameters
     ----------
@@ -38,7 +42,8 @@ class Admission:
 
     def __init__(self, room_bytes: int = ROOM_BYTES) -> None:
         self._room_bytes = room_bytes
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._calling = False
 
     async def read_body(self, receive: Receive) -> bytes:
         """
@@ -63,7 +68,7 @@ class Admission:
                 chunk, more = await _receive(receive)
                 self._admit(chunk, body)
             if len(body) > SMALL_BYTES:
-                await self._wait_for_turn()
+                await self._wait_for_turn(len(body))
             return bytes(body)
         finally:
             self._room_bytes += len(body)
@@ -76,20 +81,31 @@ class Admission:
         if self._room_bytes < 0 and len(body) > SMALL_BYTES:
             raise Overloaded
 
-    async def _wait_for_turn(self) -> None:
+    async def _wait_for_turn(self, size: int) -> None:
         loop = asyncio.get_running_loop()
-        if not self._waiting:
-            loop.call_soon(self._call_next, loop)
+        if not self._calling:
+            self._calling = True
+            loop.call_soon(self._call, loop, 0)
         turn: asyncio.Future[None] = loop.create_future()
-        self._waiting.append(turn)
+        self._waiting.append((size, turn))
         await turn
 
-    def _call_next(self, loop: asyncio.AbstractEventLoop) -> None:
-        turn = self._waiting.popleft()
-        if self._waiting:
-            loop.call_soon(self._call_next, loop)
-        if not turn.done():  # cancelled: the process ends
-            turn.set_result(None)
+    def _call(self, loop: asyncio.AbstractEventLoop, pause: int) -> None:
+        if pause:
+            loop.call_soon(self._call, loop, pause - 1)
+        elif self._waiting:
+            self._call_some()
+            loop.call_soon(self._call, loop, PAUSE_TURNS)
+        else:
+            self._calling = False
+
+    def _call_some(self) -> None:
+        left = TURN_BYTES
+        while self._waiting and left > 0:
+            size, turn = self._waiting.popleft()
+            left -= size
+            if not turn.done():  # cancelled: the process ends
+                turn.set_result(None)
 
 
 async def _receive(receive: Receive) -> tuple[bytes, bool]:

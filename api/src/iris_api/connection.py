@@ -97,11 +97,14 @@ class Connection(HttpToolsProtocol):
         patience : dict of str to int
             Ticks that each phase may last.
         """
-        if self._phase is ANSWER and not self._is_unread():
-            return
+        phase = self._phase
+        if phase in (ANSWER, IDLE) and self._is_unread():
+            phase = ANSWER
+        elif phase is ANSWER:
+            return  # it is we who take our time
         self._age += 1
-        if self._age > patience[self._phase]:
-            self._expire()
+        if self._age > patience[phase]:
+            self._expire(phase)
 
     def _is_unread(self) -> bool:
         return self.flow.write_paused or self.transport.is_closing()
@@ -111,10 +114,10 @@ class Connection(HttpToolsProtocol):
         super().pause_writing()
         self._age = 0
 
-    def _expire(self) -> None:
-        if self._phase in (HEAD, BODY):
+    def _expire(self, phase: str) -> None:
+        if phase in (HEAD, BODY):
             self._fail(408)
-        elif self._phase in (SILENT, IDLE):
+        elif phase in (SILENT, IDLE):
             # In silence: a client that sends just now must not take this for an answer.
             self._phase = PARTING
             self._age = 0
