@@ -90,6 +90,7 @@ REFUSED = {
     "a method in small letters": (400, b"get /livez HTTP/1.1\r\nHost: x\r\n\r\n"),
     "a method that is none": (400, b"FOO /livez HTTP/1.1\r\nHost: x\r\n\r\n"),
     "a tunnel": (400, b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n"),
+    "a path that is not ASCII": (400, b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n"),
     "no slash": (400, b"GET livez HTTP/1.1\r\nHost: x\r\n\r\n"),
     "tabs": (400, b"GET\t/livez\tHTTP/1.1\r\nHost: x\r\n\r\n"),
     "a space in the path": (400, b"GET /li vez HTTP/1.1\r\nHost: x\r\n\r\n"),
