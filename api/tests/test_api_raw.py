@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import time
 
 import pytest
 from api_server import ROW, memory_growth
@@ -205,6 +206,17 @@ def test_request_is_read_alike_when_it_comes_in_pieces(server, size):
     content = coded(b"chunked") + post(LENGTH) + LAST
     pieces = [content[at : at + size] for at in range(0, len(content), size)]
     assert statuses(exchange(server.port, *pieces)) == [200, 200, 200]
+
+
+def test_body_is_no_request_when_an_upgrade_was_offered_before_it(server):
+    _, content = ENDED["a request in the body of an upgrade"]
+    head, end, body = content.partition(b"\r\n\r\n")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+        client.sendall(head + end)
+        time.sleep(0.1)
+        client.sendall(body)
+        answers = b"".join(iter(lambda: client.recv(65536), b""))
+    assert statuses(answers) == [400]
 
 
 @pytest.mark.parametrize(

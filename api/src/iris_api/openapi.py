@@ -21,9 +21,11 @@ _TEMPLATE = "#/components/schemas/{model}"
 
 _WHEN = {
     400: "The body is not JSON.",
+    401: "A key is asked for, and the one that was sent is none of ours.",
     413: "The body exceeds 256 KiB.",
     415: "The body is not plain `application/json` in UTF-8.",
     422: f"The inputs cannot be predicted; `errors` lists up to {MAX_FAULTS} places.",
+    429: "The client has sent all that it may for now; `Retry-After` says how long.",
     503: "The prediction cannot be put on record, or the process is stopping.",
 }
 
@@ -40,7 +42,7 @@ _HEADERS = {
 
 
 def describe_api(
-    app: FastAPI, schemas: Schemas, predictor: Predictor
+    app: FastAPI, schemas: Schemas, predictor: Predictor, keyed: bool = False
 ) -> dict[str, Any]:
     """
     Return the whole OpenAPI document.
@@ -53,6 +55,8 @@ def describe_api(
         Documents of that one.
     predictor : Predictor
         Answers the example.
+    keyed : bool
+        Whether everything under a version needs a key.
     """
     document = get_openapi(
         title=app.title,
@@ -71,7 +75,18 @@ def describe_api(
         components.update(schema.pop("$defs", {}))
         components[schema["title"]] = schema
     document["paths"][PATH] = {"post": _describe_predict(predictor)}
+    if keyed:
+        _add_keys(document)
     return document
+
+
+def _add_keys(document: dict[str, Any]) -> None:
+    key = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
+    document["components"]["securitySchemes"] = {"key": key}
+    for path, operations in document["paths"].items():
+        if path.startswith(("/v1/", "/v2/")):
+            for operation in operations.values():
+                operation["security"] = [{"key": []}]
 
 
 def problem_response(description: str, status: int) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from iris_api.turn import Turn
 
 PATH = "/v1/predict"
 MEDIA_TYPE = "application/json"
+# Where the state of a request has the name of its key, if keys are asked for.
+CLIENT = "client"
 
 # What clients send nearly always: no need to take it apart.
 _USUAL = (b"application/json", b"application/json; charset=utf-8")
@@ -73,7 +75,8 @@ class Prediction:
         body = await self._admission.read_body(receive)
         began_ns = perf_counter_ns()
         rows = self._parse(body)
-        answered = await self._turn.predict(rows, request_id, began_ns)
+        client = scope["state"].get(CLIENT)
+        answered = await self._turn.predict(rows, request_id, began_ns, client)
         return Predicted(self._dump(answered.answers), answered.duration_ms)
 
     def _dump(self, answers: Answers) -> bytes:

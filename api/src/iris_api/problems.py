@@ -14,11 +14,14 @@ from iris_api.errors import (
     Fault,
     InvalidInputs,
     IrisApiError,
+    KeyRefused,
     MalformedJson,
     ModelUnusable,
     Overloaded,
+    PathNotServed,
     RecordNotWritten,
     Stopping,
+    TooManyRequests,
     UnsupportedBody,
 )
 
@@ -29,12 +32,14 @@ MAX_BODY_BYTES = 256 * 1024
 # Our own table: the standard library's titles differ between Python versions.
 TITLES = {
     400: "Bad Request",
+    401: "Unauthorized",
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
     413: "Content Too Large",
     415: "Unsupported Media Type",
     422: "Unprocessable Content",
+    429: "Too Many Requests",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     501: "Not Implemented",
@@ -44,7 +49,7 @@ TITLES = {
 
 DETAILS = {
     400: "this is not HTTP/1.1, or can be read in two ways; see its lengths and Host",
-    404: "nothing is at this path; GET /docs lists what there is",
+    404: "nothing is at this path; the documentation lists what there is",
     405: "this path does not take this method; see the Allow header",
     408: "the request did not arrive in time; send it again, and whole",
     431: "the request line and headers exceed 16 KiB together, or trailers do",
@@ -55,8 +60,12 @@ DETAILS = {
 }
 
 RETRY_AFTER_S = "5"
+CHALLENGE = 'ApiKey realm="iris_api"'
 
 _STATUS_OF: dict[type[IrisApiError], int] = {
+    PathNotServed: 404,
+    KeyRefused: 401,
+    TooManyRequests: 429,
     BodyTooLarge: 413,
     UnsupportedBody: 415,
     MalformedJson: 400,
@@ -68,6 +77,7 @@ _STATUS_OF: dict[type[IrisApiError], int] = {
 }
 
 _DETAIL_OF: dict[type[IrisApiError], str] = {
+    PathNotServed: DETAILS[404],
     BodyTooLarge: f"the body exceeds {MAX_BODY_BYTES // 1024} KiB; split the request",
     InvalidInputs: "the inputs cannot be predicted; see errors",
     ModelUnusable: "the model does not answer as it should",
@@ -137,6 +147,10 @@ def problem_of(error: IrisApiError) -> Problem:
     # The texts of those without an entry are written for clients.
     detail = _DETAIL_OF.get(kind, str(error))
     headers = {"Retry-After": RETRY_AFTER_S} if status == 503 else {}
+    if isinstance(error, KeyRefused):
+        headers = {"WWW-Authenticate": CHALLENGE}
+    if isinstance(error, TooManyRequests):
+        headers = {"Retry-After": str(error.wait_s)}
     if isinstance(error, InvalidInputs):
         return Problem(status, detail, error.faults, error.more)
     return Problem(status, detail, headers=headers)

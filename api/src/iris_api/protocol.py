@@ -16,7 +16,7 @@ from iris_api.connection import Connection
 from iris_api.crowd import ANSWER, BODY, HEAD, IDLE, SILENT
 
 HEAD_BYTES = 16 * 1024
-PROBES = (b"/livez", b"/readyz", b"/health")
+PROBES = (b"/livez", b"/readyz", b"/health", b"/v2/health/live", b"/v2/health/ready")
 MOST_PIPELINED = 16
 
 _WATCHED = frozenset([b"host", b"expect", b"transfer-encoding"])

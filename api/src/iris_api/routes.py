@@ -38,7 +38,9 @@ class Lifecycle:
     answered: int = 0
 
 
-def build_app(predictor: Predictor, schemas: Schemas, lifecycle: Lifecycle) -> FastAPI:
+def build_app(
+    predictor: Predictor, schemas: Schemas, lifecycle: Lifecycle, keyed: bool = False
+) -> FastAPI:
     """
     Return the application for all that is not hot.
 
@@ -50,6 +52,8 @@ def build_app(predictor: Predictor, schemas: Schemas, lifecycle: Lifecycle) -> F
         Documents of the prediction route, for the documentation.
     lifecycle : Lifecycle
         Decides on readiness.
+    keyed : bool
+        Whether clients need a key, for the documentation to say so.
     """
     card = predictor.card
     app = FastAPIOffline(
@@ -60,7 +64,7 @@ def build_app(predictor: Predictor, schemas: Schemas, lifecycle: Lifecycle) -> F
         redirect_slashes=False,
     )
     _add_routes(app, predictor, lifecycle)
-    document = describe_api(app, schemas, predictor)
+    document = describe_api(app, schemas, predictor, keyed)
     app.openapi = lambda: document  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(IrisApiError, _answer_our_error)

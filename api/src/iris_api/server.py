@@ -65,9 +65,9 @@ class DrainingServer(Server):
             await super().serve(sockets)
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.call_later(TICK_S, self._tick, loop)
         self._heartbeat.beat()
         self._crowd.grow_older()
-        loop.call_later(TICK_S, self._tick, loop)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop; at the second signal, stop at once."""
@@ -104,9 +104,16 @@ class DrainingServer(Server):
             await asyncio.sleep(DRAIN_TICK_S)
 
 
-def open_listener(host: str, port: int) -> socket.socket:
+def open_listener(host: str, port: int, which: str = "") -> socket.socket:
     """
     Return a socket that listens.
+
+    Parameters
+    ----------
+    host, port : str, int
+        Where.
+    which : str
+        What the settings of the two begin with, such as ``PRIVATE_``.
 
     Raises
     ------
@@ -121,7 +128,7 @@ def open_listener(host: str, port: int) -> socket.socket:
         reason = (error.strerror or "not an address").split(" (")[0].lower()
         raise ListenerBusy(
             f"cannot listen on {host} port {port}: {reason}; "
-            "free it, or set IRIS_API_HOST or IRIS_API_PORT"
+            f"free it, or set IRIS_API_{which}HOST or IRIS_API_{which}PORT"
         ) from None
 
 
