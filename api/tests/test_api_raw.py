@@ -98,7 +98,7 @@ REFUSED = {
     "a byte order mark": (400, b"\xef\xbb\xbf" + GET + b"\r\n"),
     "TLS": (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"),
     "the preface of HTTP/2": (400, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-    "HTTP/0.9": (505, b"GET /livez\r\n\r\n"),
+    "no version": (400, b"GET /livez\r\n\r\n"),
     "HTTP/2.0": (505, b"GET /livez HTTP/2.0\r\nHost: x\r\n\r\n"),
     "HTTP/1.2": (400, b"GET /livez HTTP/1.2\r\nHost: x\r\n\r\n"),
     # Too much.

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from api_forks import fork_server
 from api_load import BODY, Load
 from api_server import (
     COMMAND,
@@ -26,41 +27,45 @@ from api_server import (
 ROUNDS = 20
 
 
-async def end_under_load(server, clients, requests, number):
-    """Signal a server that many requests after clients have begun; return the load."""
-    load = Load(server.port, clients)
+async def end_under_load(process, port, requests, number):
+    """Signal a server that many requests after twenty clients began; return both."""
+    load = Load(port, 20)
     traffic = asyncio.create_task(load.run())
     while len(load.acknowledged) < requests:
         await asyncio.sleep(0.002)
-    server.process.send_signal(number)
+    os.kill(process.pid, number)
     await asyncio.wait_for(traffic, 20)
     return load
 
 
-def drain(path, number):
-    """Stop a server under twenty clients; nothing that was sent is lost."""
-    with start_server(IRIS_API_RECORDS=str(path)) as server:
-        load = asyncio.run(end_under_load(server, 20, 50 + 25 * number, signal.SIGTERM))
-        assert server.process.wait(10) == 0  # the grace time
-        recorded = [record["request_id"] for record in server.read_records()]
+def end_one(records, requests, number, exit_code):
+    """End a server under load; return the load, and what is on record of it."""
+    with fork_server(records) as (process, port):
+        load = asyncio.run(end_under_load(process, port, requests, number))
+        process.join(10)  # the grace time
+        assert process.exitcode == exit_code
+    lines = whole_lines(records)
+    return load, [json.loads(line)["request_id"] for line in lines]
+
+
+def drain(records, requests):
+    """Stop a server; nothing that was sent is lost."""
+    load, recorded = end_one(records, requests, signal.SIGTERM, 0)
     assert load.lost == []
     assert sorted(recorded) == sorted(load.acknowledged)
 
 
-def kill(path, number):
-    """Kill a server under twenty clients; what was acknowledged is on record."""
-    with start_server(IRIS_API_RECORDS=str(path)) as server:
-        load = asyncio.run(end_under_load(server, 20, 50 + 25 * number, signal.SIGKILL))
-        assert server.process.wait(10) == -signal.SIGKILL
-    recorded = {json.loads(line)["request_id"] for line in whole_lines(path)}
-    assert set(load.acknowledged) <= recorded
+def kill(records, requests):
+    """Kill a server; what was acknowledged is on record."""
+    load, recorded = end_one(records, requests, signal.SIGKILL, -signal.SIGKILL)
+    assert set(load.acknowledged) <= set(recorded)
 
 
 def run_rounds(end, folder):
     """End twenty servers, some at a time, after more and more requests."""
     paths = [folder / f"{number}.jsonl" for number in range(ROUNDS)]
     with ThreadPoolExecutor(4) as rounds:
-        list(rounds.map(end, paths, range(ROUNDS)))
+        list(rounds.map(end, paths, range(50, 550, 25)))
 
 
 @pytest.mark.slow

@@ -145,6 +145,8 @@ class Protocol(Connection):
         self._keep_alive = self.cycle.keep_alive
 
     def _judge_head(self, version: str) -> int:
+        if version == "0.9":  # a line without any
+            return 400
         if version not in ("1.1", "1.0"):
             return 505
         if self._hosts > 1 or self._hosts == 0 and version == "1.1":
