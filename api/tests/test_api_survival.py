@@ -159,26 +159,30 @@ MOUNT = "mount -t tmpfs -o size=256k,mode=0777 none {}"
 
 @contextmanager
 def small_disk(folder):
-    """Mount a file system of 256 KiB; as root, in a name space, or through sudo."""
+    """
+    Mount a file system of 256 KiB, as root or through sudo; else in a name space.
+
+    Gives the command of a server that sees it; other processes may not.
+    """
     folder.mkdir()
     mount = MOUNT.format(folder)
     for before in ("", "sudo -n "):
         done = subprocess.run((before + mount).split(), capture_output=True)
         if done.returncode == 0:
             try:
-                yield folder, [COMMAND]
+                yield [COMMAND]
             finally:
                 subprocess.run(f"{before}umount -l {folder}".split(), check=True)
             return
     script = f'{mount} && exec "$0"'
-    yield None, ["unshare", "-Urm", "sh", "-c", script, COMMAND]
+    yield ["unshare", "-Urm", "sh", "-c", script, COMMAND]
 
 
 def test_predictions_stop_and_go_on_when_the_disk_is_full_and_has_room_again(tmp_path):
-    with small_disk(tmp_path / "disk") as (folder, command):
+    with small_disk(tmp_path / "disk") as command:
         records = tmp_path / "disk" / "records.jsonl"
         with start_server(command=command, IRIS_API_RECORDS=str(records)) as server:
-            disk = folder or Path(f"/proc/{server.process.pid}/root{tmp_path}/disk")
+            disk = Path(f"/proc/{server.process.pid}/root{tmp_path}/disk")
             assert os.statvfs(disk).f_blocks * os.statvfs(disk).f_frsize == 262_144
             filler = disk / "filler"
             filler.write_bytes(bytes(200_000))
@@ -187,8 +191,8 @@ def test_predictions_stop_and_go_on_when_the_disk_is_full_and_has_room_again(tmp
             assert server.predict(BODY).status == 503
             filler.unlink()
             acknowledged += [predict(server, f"after-{n}") for n in range(50)]
-            assert server.stop() == 0
             lines = (disk / "records.jsonl").read_bytes().splitlines()
+            assert server.stop() == 0
     recorded, torn = read(lines)
     assert set(acknowledged) <= recorded
     assert torn <= 1
