@@ -29,13 +29,23 @@ HALF_HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\n"
 HALF_BODY = HALF_HEAD + b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
 
 
-async def wait_for_end(port, content):
-    """Send bytes and wait; return what comes, and the seconds until the end."""
-    began = time.monotonic()
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(content)
-    answer = await asyncio.wait_for(reader.read(), 20)
-    writer.close()
+def open_sockets(port, content, number):
+    """Send bytes on each of many sockets; return these, and when each was begun."""
+    opened = []
+    for _ in range(number):
+        began = time.monotonic()
+        connection = connect(port, content)
+        connection.setblocking(False)
+        opened.append((began, connection))
+    return opened
+
+
+async def wait_for_end(began, connection):
+    """Return the status that comes, and the seconds until the connection ends."""
+    loop, answer = asyncio.get_running_loop(), b""
+    while chunk := await asyncio.wait_for(loop.sock_recv(connection, 65536), 60):
+        answer += chunk
+    connection.close()
     return answer[9:12], time.monotonic() - began
 
 
@@ -43,12 +53,17 @@ async def hold_beside_traffic(port, number):
     """Hold sockets in each of three ways while others predict; return both."""
     load = Load(port, 8)
     traffic = asyncio.create_task(load.run())
-    kinds = (b"", HALF_HEAD, HALF_BODY)
-    ends = [wait_for_end(port, content) for content in kinds for _ in range(number)]
-    ended = await asyncio.gather(*ends)
+    ways = [hold(port, content, number) for content in (b"", HALF_HEAD, HALF_BODY)]
+    ends = await asyncio.gather(*ways)
     load.stop()
     await traffic
-    return load, [ended[at : at + number] for at in range(0, 3 * number, number)]
+    return load, ends
+
+
+async def hold(port, content, number):
+    """Open sockets and wait for their ends."""
+    opened = await asyncio.to_thread(open_sockets, port, content, number)
+    return await asyncio.gather(*(wait_for_end(*one) for one in opened))
 
 
 @pytest.mark.slow
@@ -65,7 +80,7 @@ def test_nobody_notices_when_three_thousand_sockets_are_silent_or_half():
     # Of the loop's time; that of a busy machine is longer.
     assert 1.9 < min(s for _, s in silent + half_heads)
     assert 3.9 < min(s for _, s in half_bodies)
-    assert max(s for _, s in half_bodies) < 12
+    assert max(s for _, s in half_bodies) < 45
     assert load.lost == []
     assert len(load.acknowledged) > 100
     assert descriptors < 100
