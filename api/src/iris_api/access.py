@@ -24,6 +24,8 @@ DOCS = frozenset({"docs", "openapi.json", "static-offline-docs"})
 PRIVATE = DOCS | {"metrics"}
 OPEN = HEALTH | DOCS | {"page"}
 OPEN_PATHS = frozenset({"/", "/v2/health/live", "/v2/health/ready"})
+# Training rows and what else the page tells of the model; it asks for a key itself.
+PAGE_DATA = "/page/data.json"
 
 
 class Access:
@@ -77,7 +79,7 @@ class Access:
                 raise PathNotServed
             if private:
                 return
-        if place in OPEN or path in OPEN_PATHS:
+        if path != PAGE_DATA and (place in OPEN or path in OPEN_PATHS):
             return
         client = self._identify(scope)
         if self._limiter is not None:

@@ -16,6 +16,7 @@ from iris_api.errors import CannotStart, ModelUnusable
 from iris_api.gateway import Gateway
 from iris_api.inputs import InputParser
 from iris_api.keys import make_key
+from iris_api.page import add_page
 from iris_api.prediction import Prediction
 from iris_api.predictor import Predictor, load_predictor
 from iris_api.records import Records, open_records
@@ -57,6 +58,7 @@ def create_app(
     prediction = Prediction(turn, parser, predictor.card)
     keyed = access is not None and access.keyed
     app = build_app(predictor, schemas, lifecycle, keyed)
+    add_page(app, predictor)
     return Gateway(prediction, app, lifecycle, access)
 
 

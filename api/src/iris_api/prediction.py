@@ -115,7 +115,7 @@ def check_headers(headers: list[tuple[bytes, bytes]]) -> None:
 
 def is_json(value: bytes) -> bool:
     """Return whether a content type is JSON in UTF-8, charset stated or not."""
-    kind, *parameters = value.lower().replace(b" ", b"").split(b";")
+    kind, *parameters = (part.strip() for part in value.lower().split(b";"))
     charsets = [p for p in parameters if p.startswith(b"charset=")]
     utf8 = (b"charset=utf-8", b'charset="utf-8"')
     return kind == b"application/json" and all(c in utf8 for c in charsets)

@@ -5,7 +5,7 @@ The one door to the model: the only module that imports ``iris_model``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import metadata, resources
 from operator import itemgetter
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 import iris_model
 from iris_api.errors import Fault, InvalidInputs, ModelUnusable
 from iris_api.schemas import ModelCard, Rows
+from iris_api.table import Table, read_table
 
 MAX_FAULTS = 20
 
@@ -37,6 +38,27 @@ class Answers:
             self.probabilities[begin:end],
             self.out_of_range[begin:end],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """
+    What a page shows beside the answers.
+
+    Attributes
+    ----------
+    purpose, limits : str
+        Sentences of the model's card; empty when it has none.
+    golden : list of (str, list of float)
+        Label and values of each golden row.
+    table : Table
+        Training rows; empty when the model came without them.
+    """
+
+    purpose: str
+    limits: str
+    golden: list[tuple[str, list[float]]]
+    table: Table
 
 
 class Predictor:
@@ -91,6 +113,19 @@ class Predictor:
             labels=[self._classes[winner] for winner in winners],
             probabilities=[dict(zip(self._classes, s)) for s in shares.tolist()],
             out_of_range=self._model.out_of_range(matrix[:count]),
+        )
+
+    def read_background(self) -> Background:
+        """Return what a page shows beside the answers; reads the training table."""
+        manifest = self._model.manifest
+        file = resources.files(iris_model) / "datasets" / manifest.table
+        names = [feature.name for feature in manifest.features]
+        return Background(
+            # Manifests of format 1 have neither.
+            purpose=getattr(manifest, "purpose", ""),
+            limits=getattr(manifest, "limits", ""),
+            golden=[(row.label, list(row.values)) for row in manifest.golden_rows],
+            table=read_table(file, manifest.table_sha256, names, manifest.target),
         )
 
     def check_ready(self) -> None:
