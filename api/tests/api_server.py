@@ -62,7 +62,10 @@ class Kept:
         """Post bytes; raise OSError or HTTPException if the connection is lost."""
         self._client.request("POST", "/v1/predict", body, JSON)
         response = self._client.getresponse()
-        return Reply(response.status, response.headers, response.read())
+        reply = Reply(response.status, response.headers, response.read())
+        if reply.headers["Connection"] == "close":  # announced, so not lost
+            self.reopen()
+        return reply
 
 
 @dataclass
