@@ -16,6 +16,7 @@ IrisApiError
 ├── MalformedJson           the bytes are not JSON
 ├── InvalidInputs           JSON, but not rows this model can predict
 ├── UnknownModel            a model or version that this process does not serve
+├── Overloaded              no room for one more large body
 ├── RecordNotWritten        a prediction that cannot be kept on record
 └── Stopping                the process is about to end
 
@@ -147,6 +148,10 @@ class InvalidInputs(IrisApiError):
 
 class UnknownModel(IrisApiError):
     """Raised when another model or version is asked for; says which is served."""
+
+
+class Overloaded(IrisApiError):
+    """Raised when the large bodies that are here already leave no room for one more."""
 
 
 class RecordNotWritten(IrisApiError):

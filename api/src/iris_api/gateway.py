@@ -14,10 +14,11 @@ from loguru import logger
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from iris_api.access import Access
+from iris_api.admission import ClientGone
 from iris_api.errors import IrisApiError, RecordNotWritten, Stopping
 from iris_api.metrics import OTHER, PAGES, Metrics
 from iris_api.open_inference import OpenInference, in_protocol, is_in_protocol
-from iris_api.prediction import MEDIA_TYPE, PATH, ClientGone, Prediction
+from iris_api.prediction import MEDIA_TYPE, PATH, Prediction
 from iris_api.problems import Problem, problem_of, problem_of_status
 from iris_api.routes import Lifecycle
 

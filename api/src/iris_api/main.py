@@ -140,7 +140,7 @@ def serve(
         "iris_api {} serves {} {} on http://{}:{}",
         *(__version__, card.name, card.version, settings.host, settings.port),
     )
-    build_server(gateway, lifecycle, settings.grace_s).run(sockets=listeners)
+    build_server(gateway, lifecycle, settings).run(sockets=listeners)
     records.close()
     logger.info("stopped")
 

@@ -26,7 +26,7 @@ from iris_api.inference import (
     parse_inference,
     serialise_answers,
 )
-from iris_api.prediction import MEDIA_TYPE, Prediction, is_json, read_body
+from iris_api.prediction import MEDIA_TYPE, Prediction, is_json
 from iris_api.predictor import Predictor
 from iris_api.problems import MAX_BODY_BYTES, Problem
 from iris_api.routes import Lifecycle, check_ready
@@ -153,7 +153,7 @@ class OpenInference:
 
     async def _infer(self, scope: Scope, receive: Receive, request_id: str) -> Reply:
         json_bytes = check_headers(scope["headers"])
-        body = await read_body(receive)
+        body = await self._prediction.admission.read_body(receive)
         if json_bytes is not None and json_bytes > len(body):
             raise refusal("", "Inference-Header-Content-Length exceeds the body")
         began = perf_counter_ns()

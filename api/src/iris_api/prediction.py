@@ -13,6 +13,7 @@ from time import perf_counter_ns
 import orjson
 from starlette.types import Receive, Scope
 
+from iris_api.admission import Admission
 from iris_api.errors import BodyTooLarge, UnsupportedBody
 from iris_api.inputs import InputParser
 from iris_api.predictor import Answers, Matrix
@@ -27,10 +28,6 @@ CLIENT = "client"
 
 # What clients send nearly always: no need to take it apart.
 _USUAL = (b"application/json", b"application/json; charset=utf-8")
-
-
-class ClientGone(Exception):
-    """Raised when the client left before its request was complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +50,18 @@ class Prediction:
         Knows the rows of the same model.
     card : ModelCard
         Names the model in every answer.
+
+    Attributes
+    ----------
+    admission : Admission
+        Lets bodies in; one for all paths that predict.
     """
 
     def __init__(self, turn: Turn, parser: InputParser, card: ModelCard) -> None:
         self._turn = turn
         self._parse = parser.parse
         self._names = [feature.name for feature in card.features]
+        self.admission = Admission()
         self._model = {"name": card.name, "version": card.version}
 
     async def answer(
@@ -75,7 +78,7 @@ class Prediction:
             If nobody waits for an answer.
         """
         check_headers(scope["headers"])
-        body = await read_body(receive)
+        body = await self.admission.read_body(receive)
         began_ns = perf_counter_ns()
         rows = self._parse(body)
         answered = await self._turn.predict(
@@ -155,29 +158,3 @@ def is_json(value: bytes) -> bool:
     charsets = [p for p in parameters if p.startswith(b"charset=")]
     utf8 = (b"charset=utf-8", b'charset="utf-8"')
     return kind == b"application/json" and all(c in utf8 for c in charsets)
-
-
-async def read_body(receive: Receive) -> bytes:
-    """
-    Return the whole body, never holding more than the cap and one chunk.
-
-    Raises
-    ------
-    BodyTooLarge
-        As soon as the cap is passed, whatever length was announced.
-    ClientGone
-        If the client leaves first.
-    """
-    chunks = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise ClientGone
-        chunk: bytes = message["body"]
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            raise BodyTooLarge
-        chunks.append(chunk)
-        if not message["more_body"]:
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)

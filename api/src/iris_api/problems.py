@@ -17,6 +17,7 @@ from iris_api.errors import (
     KeyRefused,
     MalformedJson,
     ModelUnusable,
+    Overloaded,
     PathNotServed,
     RecordNotWritten,
     Stopping,
@@ -35,18 +36,28 @@ TITLES = {
     401: "Unauthorized",
     404: "Not Found",
     405: "Method Not Allowed",
+    408: "Request Timeout",
     413: "Content Too Large",
     415: "Unsupported Media Type",
     422: "Unprocessable Content",
     429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
     500: "Internal Server Error",
+    501: "Not Implemented",
     503: "Service Unavailable",
+    505: "HTTP Version Not Supported",
 }
 
 DETAILS = {
+    400: "this is not HTTP/1.1, or can be read in two ways; see its lengths and Host",
     404: "nothing is at this path; the documentation lists what there is",
     405: "this path does not take this method; see the Allow header",
+    408: "the request did not arrive in time; send it again, and whole",
+    431: "the request line and headers exceed 16 KiB together, or trailers do",
     500: "something went wrong here; quote request_id when you report it",
+    501: "the only transfer coding that is taken is chunked",
+    503: "there are too many connections or requests at once; come again later",
+    505: "this is HTTP/1.1",
 }
 
 RETRY_AFTER_S = "5"
@@ -62,6 +73,7 @@ _STATUS_OF: dict[type[IrisApiError], int] = {
     InvalidInputs: 422,
     UnknownModel: 404,
     ModelUnusable: 503,
+    Overloaded: 503,
     RecordNotWritten: 503,
     Stopping: 503,
 }
@@ -71,6 +83,7 @@ _DETAIL_OF: dict[type[IrisApiError], str] = {
     BodyTooLarge: f"the body exceeds {MAX_BODY_BYTES // 1024} KiB; split the request",
     InvalidInputs: "the inputs cannot be predicted; see errors",
     ModelUnusable: "the model does not answer as it should",
+    Overloaded: "there are too many large requests at once; send it again later",
     RecordNotWritten: "the prediction cannot be put on record; nothing was predicted",
     Stopping: "this process is stopping; send the request again",
 }
