@@ -1,9 +1,9 @@
 """
 Draw `docs/verdict.svg` from the functions that judge: why looking often is allowed.
 
-Left, one run whose true share is a quarter of its limit, with the bounds of the verdict and
-those of an ordinary interval. Right, how many of 300 runs whose share is the limit have
-been wrongly decided by each. Run it with the path to write to; a test does so too.
+Left, one run whose true share is a quarter of its limit, with the bounds of the verdict
+and those of an ordinary interval. Right, how many of 300 runs whose share is the limit
+have been wrongly decided by each. Run it with the path to write to; a test does so too.
 """
 
 import math

@@ -109,6 +109,8 @@ def with_row(**values):
         (observed(with_row(extra=1)), "field extra is extra"),
         (observed(with_row(out_of_range=None)), "/predictions/0/out_of_range is null"),
         (observed(with_row(label=None)), "a label is not text"),
+        (observed(with_row(label="x" * 257)), "a label is too long"),
+        (observed(with_row(label="\ud800")), "body is not JSON"),
         (observed(with_row(probabilities=1)), "not a table of probabilities"),
         (observed(with_row(probabilities={"a": "1"})), "a probability is not a number"),
         (observed(with_row(probabilities={"a": True})), "is not a number"),
@@ -123,6 +125,15 @@ def test_fate_is_contract_break_with_its_reason_when_answer_would_surprise(
     found = compare(LIVE, shadow, RULES)
     assert found.fate is Fate.CONTRACT_BREAK
     assert reason in found.reason
+
+
+@pytest.mark.parametrize("score", ["1e999", "-1e999", "1" + "0" * 400, "true", "null"])
+def test_field_is_compared_without_a_fault_when_its_value_is_odd(score):
+    field = tolerating(atol=0.5, rtol=0.1, field="score")
+    plain = observed(document(("a", 0.75), score=1.5))
+    odd = observed(plain.body.replace(b"1.5", score.encode()))
+    assert compare(odd, odd, field).fate is Fate.MATCH
+    assert compare(plain, odd, field).fate in (Fate.PROBA_SHIFT, Fate.CONTRACT_BREAK)
 
 
 IGNORING = Rules(

@@ -79,11 +79,18 @@ def test_tensors_are_told_apart_row_by_row():
         (b"not json", DEFAULT),
         ({"inputs": [{"x": 1}, {"x": 2}]}, Rules(paths=Paths(inputs=""))),
         ({"inputs": [{"shape": [2], "data": [1]}]}, DEFAULT),
+        (b'{"inputs": [1, "\\ud800"]}', DEFAULT),
     ],
 )
 def test_body_counts_once_by_its_worst_row_when_rows_cannot_be_told_apart(body, rules):
     evidence = evidence_of(exchange(body), found(A, B), rules)
     assert [unit.row for unit in evidence.units] == [B]
+
+
+@pytest.mark.parametrize("depth", [100, 900, 980, 2000, 100_000])
+def test_evidence_is_found_without_a_fault_however_deep_a_request_is(depth):
+    body = b'{"inputs": [' + b"[" * depth + b"]" * depth + b"]}"
+    assert len(evidence_of(exchange(body), found(A), DEFAULT).units) == 1
 
 
 def test_bins_are_those_of_the_rules():

@@ -11,6 +11,7 @@ from shadow_router.records import Observation
 from shadow_router.rules import Rules
 
 Table = Mapping[str, float]
+_LONGEST_LABEL = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,11 @@ def parse_document(body: bytes) -> Document:
         If they are not strict JSON: NaN and infinity are not.
     """
     try:
-        return _DECODER.decode(body.decode())
+        document = _DECODER.decode(body.decode())
+        if b"\\u" in body:
+            # Half of a surrogate pair is no text: no database would take it.
+            json.dumps(document, ensure_ascii=False).encode()
+        return document
     except AnswerUnreadable:
         raise
     except (ValueError, RecursionError):
@@ -64,6 +69,8 @@ def parse_prediction(body: bytes, rules: Rules) -> Prediction:
     for label in labels:
         if not isinstance(label, (str, int)) or isinstance(label, bool):
             raise AnswerUnreadable(f"{paths.label}: a label is not text")
+        if isinstance(label, str) and len(label) > _LONGEST_LABEL:
+            raise AnswerUnreadable(f"{paths.label}: a label is too long")
     return Prediction(
         document=document,
         labels=tuple(map(str, labels)),

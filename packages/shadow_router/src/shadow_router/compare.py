@@ -251,9 +251,14 @@ def _fields_beyond(
 
 def _is_close(live: Document, shadow: Document, rule: Tolerance) -> bool:
     both = (live, shadow)
-    if any(isinstance(x, bool) or not isinstance(x, (int, float)) for x in both):
+    is_number = all(type(value) in (int, float) for value in both)
+    if live == shadow or not is_number:
         return bool(live == shadow)
-    return bool(abs(shadow - live) <= rule.atol + rule.rtol * abs(live))
+    try:
+        return bool(abs(shadow - live) <= rule.atol + rule.rtol * abs(live))
+    except OverflowError:
+        # A whole number that no float can hold is close to nothing else.
+        return False
 
 
 def _fate(rows: list[RowDifference], max_delta: float) -> Fate:

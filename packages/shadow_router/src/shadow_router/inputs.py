@@ -41,18 +41,17 @@ def evidence_of(exchange: Exchange, difference: Difference, rules: Rules) -> Evi
         row, where the rows cannot be read or are not as many as the answer's; with
         no units when the answers had no rows.
     """
-    rows = _rows(exchange.request_body, rules.paths.inputs)
+    rows, keys = _rows(exchange.request_body, rules.paths.inputs)
     target = exchange.target
-    if rows is None:
+    if not keys:
         request = _digest(b"body", target, exchange.request_body)
     else:
-        keys = [_canonical(row) for row in rows]
         kind = b"row" if len(keys) == 1 else b"rows"
         request = _digest(kind, target, *keys)
     worst = difference.worst_row
     if worst is None:
         return Evidenced(request, ())
-    if rows is None or len(rows) != len(difference.rows):
+    if len(rows) != len(difference.rows):
         return Evidenced(request, (Unit(request, worst),))
     if len(rows) == 1:
         return Evidenced(request, (Unit(request, worst, _bins(rows[0], rules)),))
@@ -63,17 +62,17 @@ def evidence_of(exchange: Exchange, difference: Difference, rules: Rules) -> Evi
     return Evidenced(request, tuple(units))
 
 
-def _rows(body: bytes, path: str) -> list[Document] | None:
-    """Return the rows of a request, None where there are none to be read."""
+def _rows(body: bytes, path: str) -> tuple[list[Document], list[bytes]]:
+    """Return the rows of a request and their one spelling; none if unreadable."""
     if not path:
-        return None
+        return [], []
     try:
         rows = values_at(parse_document(body), path)
         if rows and all(is_tensor(row) for row in rows):
-            return _tensors_by_row(rows)
-    except AnswerUnreadable:
-        return None
-    return rows
+            rows = _tensors_by_row(rows)
+        return rows, [_canonical(row) for row in rows]
+    except (AnswerUnreadable, RecursionError):
+        return [], []
 
 
 def _tensors_by_row(tensors: list[Document]) -> list[Document]:

@@ -45,9 +45,10 @@ class Part:
         """Return the part in words."""
         if self.seen is None:
             return f"{self.name}: no evidence yet"
-        show = _times if self.limit > 1 else _percent
+        is_ratio = self.limit > 1
+        show, among = (_times, "live's, over") if is_ratio else (_percent, "of")
         return (
-            f"{self.name}: {show(self.seen)} of {self.n:,.0f} {self.unit}, truly "
+            f"{self.name}: {show(self.seen)} {among} {self.n:,.0f} {self.unit}, truly "
             f"between {show(self.bounds.lower)} and {show(self.bounds.upper)}; "
             f"limit {show(self.limit)}"
         )

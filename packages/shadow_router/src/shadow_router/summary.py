@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from shadow_router.accounts import Accounts, add_up, read_pages
+from shadow_router.errors import StoreUnreadable
 from shadow_router.evidence import Evidence
 from shadow_router.records import COMPARED, SKIPPED
 from shadow_router.rules import DEFAULT, Rules
@@ -69,8 +72,7 @@ def summarise(directory: Path) -> Summary:
     totals = read_totals(directory)
     pages = read_pages(directory, totals.finals)
     accounts = add_up(totals.counters, totals.finals, pages)
-    # The rules that the evidence was gathered by, whatever the environment says now.
-    known = tuple(map(Rules.model_validate_json, totals.rules))
+    known = _known_rules(totals.rules)
     rules = known[-1] if known else DEFAULT
     evidence = Evidence(
         fates=accounts.fates,
@@ -91,6 +93,14 @@ def summarise(directory: Path) -> Summary:
         latencies=totals.latencies,
         discrepancies=tuple(read_discrepancies(directory, _DISCREPANCIES)),
     )
+
+
+def _known_rules(texts: tuple[str, ...]) -> tuple[Rules, ...]:
+    """Return the rules the evidence was gathered by, whatever is set now."""
+    try:
+        return tuple(map(Rules.model_validate_json, texts))
+    except ValidationError:
+        raise StoreUnreadable("the store holds rules of another version") from None
 
 
 def shown_version(seen: tuple[str, str]) -> str:
