@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from datetime import UTC, datetime
 
 import uvloop
 from loguru import logger
@@ -13,6 +14,7 @@ from shadow_router.directory import DirectoryLock, prepare_directory, socket_pat
 from shadow_router.http_client import HttpClient, parse_origin
 from shadow_router.mirror import Mirror, Selection
 from shadow_router.report import PrivateApp
+from shadow_router.rules import DEFAULT, Rules
 from shadow_router.server import WebServer, bind
 from shadow_router.settings import Settings
 from shadow_router.shadow_call import ShadowCaller
@@ -27,6 +29,23 @@ def run_router(settings: Settings, lifeline: int | None) -> None:
 def run_collector(settings: Settings, lifeline: int | None) -> None:
     """Run the collector process until it is told to stop."""
     uvloop.run(_collector(settings, lifeline))
+
+
+def rules_of(settings: Settings) -> Rules:
+    """
+    Return the rules that the settings name.
+
+    Raises
+    ------
+    RulesInvalid
+        If their file is wrong, or an ignore rule in it has expired.
+    """
+    if settings.rules is None:
+        return DEFAULT
+    # Without a rule file nothing needs a YAML library.
+    from shadow_router.rule_file import load_rules
+
+    return load_rules(settings.rules, datetime.now(UTC).date())
 
 
 def _stop_event(lifeline: int | None) -> tuple[asyncio.Event, asyncio.Event]:
@@ -49,6 +68,7 @@ def _stop_event(lifeline: int | None) -> tuple[asyncio.Event, asyncio.Event]:
 
 async def _router(settings: Settings, lifeline: int | None) -> None:
     stopped, _ = _stop_event(lifeline)
+    rules = rules_of(settings)
     directory = prepare_directory(settings.data_dir)
     meeting = socket_path(directory)
     listener = bind(
@@ -57,7 +77,8 @@ async def _router(settings: Settings, lifeline: int | None) -> None:
     books = RouterBooks(directory)
     live = HttpClient(parse_origin(settings.live_url))
     mirror = Mirror(settings, books, meeting)
-    app = RouterApp(settings, live, Selection(settings), mirror, books)
+    selection = Selection(settings, rules)
+    app = RouterApp(settings, live, selection, mirror, books)
     server = WebServer(app, listener)
     await server.start()
     handing = asyncio.create_task(mirror.run())
@@ -74,6 +95,7 @@ async def _router(settings: Settings, lifeline: int | None) -> None:
 
 async def _collector(settings: Settings, lifeline: int | None) -> None:
     stopped, orphaned = _stop_event(lifeline)
+    rules = rules_of(settings)
     directory = prepare_directory(settings.data_dir)
     meeting = socket_path(directory)
     # Held in a variable until the end: the lock lives as long as its file is open.
@@ -82,9 +104,10 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
         settings.private_host, settings.private_port, "SHADOW_ROUTER_PRIVATE_PORT"
     )
     store = Store(directory)
+    store.note_rules(rules)
     shadow = HttpClient(parse_origin(settings.shadow_url))
     caller = ShadowCaller(settings, shadow)
-    collector = Collector(settings, directory, store, caller)
+    collector = Collector(settings, rules, directory, store, caller)
     await collector.start(meeting)
     report = PrivateApp(settings, directory, lambda: collector.has_router)
     server = WebServer(report, listener)

@@ -14,11 +14,12 @@ from shadow_router.asgi import (
     send_body,
     send_head,
 )
+from shadow_router.bundle import as_json
 from shadow_router.http_client import parse_origin
 from shadow_router.metrics import render_metrics
 from shadow_router.page import policy, render_fragment, render_page
 from shadow_router.settings import Settings
-from shadow_router.summary import Summary, as_json, summarise
+from shadow_router.summary import Summary, summarise
 
 _READY_S = 1.0
 _HTML = b"text/html; charset=utf-8"
