@@ -15,14 +15,9 @@ from pydantic import ValidationError
 
 from iris_api import __version__
 from iris_api.errors import Fault, InvalidInputs, MalformedJson, Reason
-from iris_api.inputs import (
-    MAX_FAULTS,
-    check_duplicates,
-    describe_syntax,
-    pointer_to,
-)
+from iris_api.inputs import check_duplicates, describe_syntax, pointer_to
 from iris_api.predictor import Answers
-from iris_api.schemas import ModelCard
+from iris_api.schemas import MAX_FAULTS, ModelCard
 from iris_api.tensor_schemas import (
     INFERENCE_REQUEST,
     INFERENCE_RESPONSE,
