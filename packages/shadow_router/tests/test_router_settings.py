@@ -76,4 +76,17 @@ def test_every_setting_is_documented_with_its_default():
 
 def test_changelog_begins_with_the_version():
     text = (UNIT / "CHANGELOG.md").read_text()
-    assert re.search(r"^## (\S+)", text, re.M)[1] == shadow_router.__version__
+    released = re.findall(r"^## (\d\S*)", text, re.M)
+    assert released[0] == shadow_router.__version__
+
+
+def test_every_promise_names_tests_that_exist():
+    text = (UNIT / "README.md").read_text()
+    rows = re.findall(r"^\| (P\d+) \| .+ \| (`.+`) \|$", text, re.M)
+    assert [row[0] for row in rows] == (
+        "P1 P2 P3 P4 P5 P6 P9 P10 P11 P13 P14 P15 P16 P17".split()
+    )
+    sources = "".join(path.read_text() for path in (UNIT / "tests").glob("test_*.py"))
+    for promise, names in rows:
+        for name in names.split(", "):
+            assert f"def {name.strip('`')}(" in sources, promise
