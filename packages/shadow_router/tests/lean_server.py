@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 from router_fakes import answer_bytes
 
@@ -32,12 +33,13 @@ class LeanServer:
 
     def __enter__(self):
         command = [sys.executable, __file__, *self._arguments]
-        if self._niceness:
-            command = ["nice", "-n", str(self._niceness), *command]
-        # Linux weighs sessions before processes: each has one of its own.
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, start_new_session=True
         )
+        # Linux weighs sessions before processes.
+        autogroup = Path(f"/proc/{self.process.pid}/autogroup")
+        if self._niceness and autogroup.exists():
+            autogroup.write_text(str(self._niceness))
         self.port = int(self.process.stdout.readline())
         self.url = f"http://127.0.0.1:{self.port}"
         return self
@@ -107,7 +109,9 @@ async def _serve():
 if __name__ == "__main__":
     import uvloop
 
-    # `--hungry N`: N processes beside it that take all the time they get.
+    # `--hungry N [NICENESS]`: N processes beside it that take all the time they get.
+    if len(sys.argv) > 3:
+        os.nice(int(sys.argv[3]))
     for _ in range(int(sys.argv[2]) if sys.argv[1:2] == ["--hungry"] else 0):
         if not os.fork():
             while True:

@@ -58,8 +58,10 @@ class System:
             "SHADOW_URL": shadow_url,
             "DATA_DIR": self.directory,
             "GRACE_S": 3,
-            # A busy machine makes live slow; what shedding does has tests of its own.
+            # Shedding and breaker have tests of their own: a busy machine makes live
+            # slow, and a breaker spares the shadow what other tests are about.
             "SHED_RATIO": 0,
+            "BREAKER_FAILURES": 0,
             **settings,
         }
         names = {k: v for k, v in os.environ.items() if "SHADOW_ROUTER" not in k}

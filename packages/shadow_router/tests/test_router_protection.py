@@ -195,7 +195,7 @@ def test_hungry_shadow_does_not_starve_live_when_it_is_nice(start, record_proper
         live = stack.enter_context(LeanServer())
         systems = {}
         for niceness in (0, 19):
-            hungry = LeanServer("--hungry", "2", niceness=niceness)
+            hungry = LeanServer("--hungry", "4", str(niceness), niceness=niceness)
             shadow = stack.enter_context(hungry)
             systems[niceness] = (start(live.url, shadow.url, f"n{niceness}"), shadow)
             shadow.freeze_all()
