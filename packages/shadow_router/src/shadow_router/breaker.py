@@ -3,8 +3,13 @@
 import time
 from collections.abc import Callable
 
+from loguru import logger
+
+from shadow_router.records import Fate
+
 #: How often an open breaker lets one copy through.
 PROBE_S = 1.0
+_FAILED = (Fate.SHADOW_ERROR, Fate.SHADOW_TIMEOUT, Fate.SHADOW_REFUSED)
 
 
 class Breaker:
@@ -37,6 +42,12 @@ class Breaker:
             return False
         self._next_probe = now + PROBE_S
         return True
+
+    def watch(self, fate: Fate) -> None:
+        """Take the fate of a copy that was sent, and say so when something changes."""
+        if self.note(fate in _FAILED):
+            now = "only fails; it gets a probe a second"
+            logger.warning("the shadow {}", now if self.is_open else "answers again")
 
     def note(self, has_failed: bool) -> bool:
         """Take what became of a copy; return whether the breaker has changed."""

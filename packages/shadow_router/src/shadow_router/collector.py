@@ -35,7 +35,6 @@ from shadow_router.writer import Writer
 # Small: what waits for a slow shadow should wait in the router's bounded queue.
 _STREAM_LIMIT = 64 * 1024
 _FINALISE_EVERY_S = 1.0
-_FAILED = (Fate.SHADOW_ERROR, Fate.SHADOW_TIMEOUT, Fate.SHADOW_REFUSED)
 
 
 @dataclass(slots=True)
@@ -210,7 +209,7 @@ class Collector:
                 self._writer.count(router_id, Fate.DROPPED_SHED)
                 return
             comparison = await self._compare(router_id, exchange)
-            self._watch(comparison.difference.fate)
+            self._breaker.watch(comparison.difference.fate)
             self._writer.add(comparison)
         except asyncio.CancelledError:
             self._writer.count(router_id, Fate.DROPPED_SHUTDOWN)
@@ -229,14 +228,6 @@ class Collector:
             return _comparison(router_id, exchange, None, answer)
         difference = compare(_live_observation(exchange), answer, self._rules)
         return _comparison(router_id, exchange, answer, difference)
-
-    def _watch(self, fate: Fate) -> None:
-        if self._breaker.note(fate in _FAILED):
-            is_open = self._breaker.is_open
-            logger.warning(
-                "the shadow {}",
-                "only fails; it gets a probe a second" if is_open else "answers again",
-            )
 
     # Books
 

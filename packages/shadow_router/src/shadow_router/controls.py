@@ -166,17 +166,22 @@ def _value(name: str, body: bytes) -> float | bool:
         raise _Refused(400, "the body is not JSON") from None
     if not isinstance(document, dict) or list(document) != [field]:
         raise _Refused(422, f"the body holds {field} and nothing else")
-    value: float | bool = document[field]
+    value: object = document[field]
     if name == "sample-rate":
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        # Also false for NaN.
-        if not (is_number and 0 <= value <= 1):
-            raise _Refused(422, "rate must be a number between 0 and 1")
-    elif not isinstance(value, bool):
+        return _rate(value)
+    if not isinstance(value, bool):
         raise _Refused(422, f"{field} must be true or false")
-    elif name == "close-run" and not value:
+    if name == "close-run" and not value:
         raise _Refused(422, "closed must be true: a closed run stays closed")
     return value
+
+
+def _rate(value: object) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        # Also false for NaN.
+        if 0 <= value <= 1:
+            return float(value)
+    raise _Refused(422, "rate must be a number between 0 and 1")
 
 
 async def _refuse(send: Send, refused: _Refused) -> None:
