@@ -92,6 +92,8 @@ class FakeServer:
         self._ready.set()
         await self._stop.wait()
         server.close()
+        # What was accepted just before is in a task that has not begun yet.
+        await asyncio.sleep(0.02)
         for task in self._tasks:
             task.cancel()
         if self._tasks:
