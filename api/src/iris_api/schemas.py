@@ -20,6 +20,8 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 MAX_ROWS = 1_000
+# Places that a problem lists.
+MAX_FAULTS = 20
 
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -89,15 +91,15 @@ class ProblemEntry(BaseModel):
 
 
 class ProblemBody(BaseModel):
-    """An error answer (RFC 9457); ``errors`` lists at most 20 places."""
+    """An error answer (RFC 9457); ``errors`` lists the first places."""
 
     type: str
     title: str
     status: int
     detail: str
     request_id: str
-    errors: list[ProblemEntry] = []
-    more_errors: int = 0
+    errors: list[ProblemEntry] = Field(default=[], max_length=MAX_FAULTS)
+    more_errors: int = Field(default=0, ge=0)
 
 
 @dataclass(frozen=True, slots=True)

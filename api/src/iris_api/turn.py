@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter_ns
+from typing import Any
 
 import orjson
 
 from iris_api.errors import InvalidInputs
+from iris_api.metrics import Metrics
 from iris_api.predictor import Answers, Predictor
 from iris_api.records import Records
+from iris_api.redaction import Redaction
 from iris_api.schemas import Rows
 
 # More rows than this wait for the next turn, so that the loop gets to its sockets.
@@ -37,6 +40,7 @@ class _Waiting:
     rows: Rows
     request_id: str
     began_ns: int
+    client: str | None
     answered: asyncio.Future[Answered]
 
 
@@ -50,15 +54,29 @@ class Turn:
         The model.
     records : Records
         Where each request is put on record.
+    metrics : Metrics
+        Where what is on record is counted.
+    redaction : Redaction or None
+        What to record in place of the inputs; None records their values.
     """
 
-    def __init__(self, predictor: Predictor, records: Records) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        records: Records,
+        metrics: Metrics,
+        redaction: Redaction | None = None,
+    ) -> None:
         self._predictor = predictor
         self._records = records
+        self._metrics = metrics
+        self._redaction = redaction
         self._model = {"name": predictor.card.name, "version": predictor.card.version}
         self._waiting: list[_Waiting] = []
 
-    async def predict(self, rows: Rows, request_id: str, began_ns: int) -> Answered:
+    async def predict(
+        self, rows: Rows, request_id: str, began_ns: int, client: str | None = None
+    ) -> Answered:
         """
         Return the answers to one request; when this returns they are on record.
 
@@ -70,6 +88,8 @@ class Turn:
             For the record.
         began_ns : int
             When work on the request began, by `perf_counter_ns`.
+        client : str or None
+            Name of the key that the request was sent with, for the record.
 
         Raises
         ------
@@ -82,7 +102,7 @@ class Turn:
         if not self._waiting:
             loop.call_soon(self._run, loop)
         answered: asyncio.Future[Answered] = loop.create_future()
-        self._waiting.append(_Waiting(rows, request_id, began_ns, answered))
+        self._waiting.append(_Waiting(rows, request_id, began_ns, client, answered))
         return await answered
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -115,6 +135,7 @@ class Turn:
             _fail([one], error)
 
     def _answer(self, together: Sequence[_Waiting]) -> None:
+        called = perf_counter_ns()
         answers = self._predictor.predict([row for one in together for row in one.rows])
         now = perf_counter_ns()
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -128,11 +149,12 @@ class Turn:
             done.append((one.answered, answered))
             lines.append(self._record(one, answered, time))
         self._records.write(lines)
+        self._metrics.observe(answers.matrix, answers.shares, (now - called) / 1e9)
         for future, answered in done:
             future.set_result(answered)
 
     def _record(self, one: _Waiting, answered: Answered, time: str) -> bytes:
-        record = {
+        record: dict[str, Any] = {
             "request_id": one.request_id,
             "time": time,
             "model": self._model,
@@ -141,6 +163,12 @@ class Turn:
             "probabilities": answered.answers.probabilities,
             "duration_ms": answered.duration_ms,
         }
+        if one.client is not None:
+            record["client"] = one.client
+        if self._redaction is not None:
+            shares = answered.answers.probabilities
+            record["inputs"] = self._redaction.inputs(one.rows)
+            record["probabilities"] = self._redaction.probabilities(shares)
         return orjson.dumps(record)
 
 

@@ -48,8 +48,13 @@ def is_running(pid):
 class System:
     """One `shadow-router serve` with everything a test may ask of it."""
 
-    def __init__(self, directory, live_url, shadow_url, only=None, **settings):
+    def __init__(
+        self, directory, live_url, shadow_url, only=None, rules=None, **settings
+    ):
         self.directory = Path(directory)
+        if rules is not None:
+            settings["RULES"] = self.directory.with_suffix(".rules.yml")
+            settings["RULES"].write_text(rules)
         self.public, self.private = free_port(), free_port()
         values = {
             "PUBLIC_PORT": self.public,

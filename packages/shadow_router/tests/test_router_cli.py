@@ -21,7 +21,7 @@ def run(*arguments, **environment):
 def test_help_names_every_command():
     done = run("--help")
     assert done.returncode == 0
-    for command in ("serve", "report", "audit"):
+    for command in ("serve", "report", "audit", "verdict"):
         assert command in done.stdout
     assert "lifeline" not in run("serve", "--help").stdout
 
@@ -37,9 +37,18 @@ def test_unknown_setting_is_one_line_when_serving():
 
 
 def test_audit_and_report_say_one_line_when_there_are_no_books(tmp_path):
-    for command in ("audit", "report"):
+    for command in ("audit", "report", "verdict"):
         done = run(command, SHADOW_ROUTER_DATA_DIR=str(tmp_path / "none"))
         assert done.returncode == 78
         assert done.stderr.count("\n") == 1
         assert "holds no comparisons yet" in done.stderr
     assert not (tmp_path / "none").exists()
+
+
+def test_rule_file_is_refused_in_one_line_when_serving(tmp_path):
+    path = tmp_path / "rules.yml"
+    path.write_text("profile: bold\n")
+    done = run("serve", SHADOW_ROUTER_RULES=str(path))
+    assert done.returncode == 78
+    assert done.stderr.startswith(f"shadow-router: {path}:1: profile: ")
+    assert done.stderr.count("\n") == 1

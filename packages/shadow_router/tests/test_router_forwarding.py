@@ -49,7 +49,7 @@ def trio(tmp_path_factory):
     with contextlib.ExitStack() as stack:
         live = stack.enter_context(FakeServer())
         shadow = stack.enter_context(FakeServer())
-        mirror = "POST /v1/predict,GET /v1/predict"
+        routes = "mirror:\n- POST /v1/predict\n- GET /v1/predict\n"
         broken = stack.enter_context(FakeServer(break_in_turn))
         urls = {"on": shadow.url, "off": shadow.url, "broken": broken.url}
         systems = [
@@ -58,7 +58,7 @@ def trio(tmp_path_factory):
                     root / name,
                     live.url,
                     url,
-                    MIRROR=mirror,
+                    rules=f"profile: retrain\n{routes}",
                     SAMPLE_RATE=0 if name == "off" else 1,
                 )
             )

@@ -67,7 +67,12 @@ def test_page_shows_the_figures_of_the_json_when_both_are_read(hostile):
     assert found["discrepancies"][0]["fate"] == "label_flip"
     page = hostile.private_get("/")[1]
     assert "80.00%" in page
-    assert "INCONCLUSIVE" in page
+    assert found["verdict"]["state"] == "FAIL"
+    for gate in found["verdict"]["gates"]:
+        name = gate["name"].replace("_", " ")
+        row = re.search(rf'<tr class="(\w+)"><th scope="row">{name}<', page)
+        assert row[1].upper() == gate["state"]
+    assert found["rules"]["sha256"][:16] in page
 
 
 def test_metrics_can_be_scraped_and_agree_with_the_fates(hostile):
@@ -85,8 +90,20 @@ def test_metrics_can_be_scraped_and_agree_with_the_fates(hostile):
         if sample.name.endswith("_count")
     }
     assert counts == {"live": 20, "shadow": 20}
-    states = {tuple(s.labels.values()) for s in families["shadow_verdict"].samples}
-    assert states == {("overall", "INCONCLUSIVE"), ("measurement", "PASS")}
+    samples = families["shadow_verdict"].samples
+    assert {sample.value for sample in samples} == {1}
+    assert {tuple(sample.labels.values()) for sample in samples} == {
+        ("overall", "FAIL"),
+        ("measurement", "PASS"),
+        ("contract", "INCONCLUSIVE"),
+        ("errors", "INCONCLUSIVE"),
+        ("flips", "FAIL"),
+        ("confident_flips", "FAIL"),
+        ("distance", "INCONCLUSIVE"),
+        ("class_mix", "INCONCLUSIVE"),
+        ("segments", "FAIL"),
+        ("latency", "INCONCLUSIVE"),
+    }
     assert {"shadow_queue_items", "shadow_queue_bytes"} <= families.keys()
 
 

@@ -27,15 +27,12 @@ def test_settings_are_those_of_one_machine_when_nothing_is_set():
     assert settings.live_url == "http://127.0.0.1:8001"
     assert settings.shadow_url == "http://127.0.0.1:8002"
     assert settings.data_dir == Path(".shadow_router")
-    assert settings.mirror == ("POST /v1/predict",)
+    assert settings.rules is None
 
 
 def test_settings_split_lists_when_they_hold_commas(monkeypatch):
-    monkeypatch.setenv(PREFIX + "MIRROR", "POST /a, GET /b")
-    monkeypatch.setenv(PREFIX + "COPY_HEADERS", "X-API-Key")
-    settings = load_settings()
-    assert settings.mirror == ("POST /a", "GET /b")
-    assert settings.copy_headers == ("X-API-Key",)
+    monkeypatch.setenv(PREFIX + "COPY_HEADERS", "X-API-Key, X-Tenant")
+    assert load_settings().copy_headers == ("X-API-Key", "X-Tenant")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +45,6 @@ def test_settings_split_lists_when_they_hold_commas(monkeypatch):
         ("GRACE_S", "0"),
         ("LIVE_URL", "127.0.0.1:8001"),
         ("LIVE_URL", "http://host/path"),
-        ("MIRROR", "/v1/predict"),
         ("QUEUE_ITEMS", "0"),
     ],
 )

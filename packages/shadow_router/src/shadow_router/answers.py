@@ -4,22 +4,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from shadow_router.errors import AnswerUnreadable
+from shadow_router.paths import Document, values_at
 from shadow_router.records import Observation
+from shadow_router.rules import Rules
 
-# JSON of strangers: `Any` is what json.loads can honestly promise.
-Document = Any
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerPaths:
-    """Where an answer keeps what is compared; `[]` steps into every row."""
-
-    label: str
-    probabilities: str
-    version: str
+Table = Mapping[str, float]
+_LONGEST_LABEL = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +20,10 @@ class Prediction:
 
     document: Document
     labels: tuple[str, ...]
-    probabilities: tuple[Mapping[str, float], ...]
+    #: Empty when the rules name no probabilities.
+    probabilities: tuple[Table, ...]
     version: str
+    digest: str
 
 
 def parse_document(body: bytes) -> Document:
@@ -42,7 +36,11 @@ def parse_document(body: bytes) -> Document:
         If they are not strict JSON: NaN and infinity are not.
     """
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        document = _DECODER.decode(body.decode())
+        if b"\\u" in body:
+            # Half of a surrogate pair is no text: no database would take it.
+            json.dumps(document, ensure_ascii=False).encode()
+        return document
     except AnswerUnreadable:
         raise
     except (ValueError, RecursionError):
@@ -53,34 +51,10 @@ def _refuse_constant(name: str) -> None:
     raise AnswerUnreadable(f"body holds {name}")
 
 
-def values_at(document: Document, path: str) -> list[Document]:
-    """
-    Return the values at a path such as `predictions[].label`, in order.
-
-    Raises
-    ------
-    AnswerUnreadable
-        If a step of the path is missing or not of the kind the path says.
-    """
-    found = [document]
-    for step in path.split("."):
-        name = step.removesuffix("[]")
-        following: list[Document] = []
-        for value in found:
-            if not isinstance(value, dict) or name not in value:
-                raise AnswerUnreadable(f"{path}: {name} is missing")
-            child = value[name]
-            if name == step:
-                following.append(child)
-            elif isinstance(child, list):
-                following.extend(child)
-            else:
-                raise AnswerUnreadable(f"{path}: {name} is not an array")
-        found = following
-    return found
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
-def parse_prediction(body: bytes, paths: AnswerPaths) -> Prediction:
+def parse_prediction(body: bytes, rules: Rules) -> Prediction:
     """
     Return labels, probabilities and version of a successful answer.
 
@@ -89,42 +63,56 @@ def parse_prediction(body: bytes, paths: AnswerPaths) -> Prediction:
     AnswerUnreadable
         If the body is not JSON or does not hold them.
     """
+    paths = rules.paths
     document = parse_document(body)
     labels = values_at(document, paths.label)
     for label in labels:
         if not isinstance(label, (str, int)) or isinstance(label, bool):
             raise AnswerUnreadable(f"{paths.label}: a label is not text")
-    tables = values_at(document, paths.probabilities)
-    if len(tables) != len(labels):
-        raise AnswerUnreadable("labels and probabilities differ in number")
-    for table in tables:
-        _check_probabilities(table, paths.probabilities)
+        if isinstance(label, str) and len(label) > _LONGEST_LABEL:
+            raise AnswerUnreadable(f"{paths.label}: a label is too long")
     return Prediction(
         document=document,
         labels=tuple(map(str, labels)),
-        probabilities=tuple(tables),
-        version=_version(document, paths.version),
+        probabilities=_tables(document, len(labels), rules),
+        version=_optional(document, paths.version),
+        digest=_optional(document, paths.digest),
     )
 
 
-def _check_probabilities(table: Document, path: str) -> None:
-    if not isinstance(table, dict) or not table:
+def _tables(document: Document, rows: int, rules: Rules) -> tuple[Table, ...]:
+    path = rules.paths.probabilities
+    if not path:
+        return ()
+    found = values_at(document, path)
+    if len(found) != rows:
+        raise AnswerUnreadable("labels and probabilities differ in number")
+    return tuple(_table(value, path, rules.classes) for value in found)
+
+
+def _table(value: Document, path: str, classes: tuple[str, ...]) -> Table:
+    if isinstance(value, list):
+        if classes and len(classes) != len(value):
+            raise AnswerUnreadable(f"{path}: {len(value)} columns, not {len(classes)}")
+        value = dict(zip(classes or map(str, range(len(value))), value, strict=True))
+    if not isinstance(value, dict) or not value:
         raise AnswerUnreadable(f"{path}: not a table of probabilities")
-    for value in table.values():
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+    for number in value.values():
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
             raise AnswerUnreadable(f"{path}: a probability is not a number")
         # Also false for infinity, which JSON writes as 1e999.
-        if not 0.0 <= value <= 1.0:
+        if not 0.0 <= number <= 1.0:
             raise AnswerUnreadable(f"{path}: a probability is not between 0 and 1")
+    return value
 
 
-def _version(document: Document, path: str) -> str:
+def _optional(document: Document, path: str) -> str:
     # Its absence is not a break: a service may not tell its version in the body.
     try:
-        values = values_at(document, path)
+        values = values_at(document, path) if path else []
     except AnswerUnreadable:
         return ""
-    return ", ".join(str(value)[:64] for value in values[:1])
+    return ", ".join(str(value)[:80] for value in values[:1])
 
 
 def media_type(observation: Observation) -> str:

@@ -5,11 +5,10 @@ from collections.abc import Callable
 
 from loguru import logger
 
-from shadow_router.records import Fate
+from shadow_router.records import FAILED, Fate
 
 #: How often an open breaker lets one copy through.
 PROBE_S = 1.0
-_FAILED = (Fate.SHADOW_ERROR, Fate.SHADOW_TIMEOUT, Fate.SHADOW_REFUSED)
 
 
 class Breaker:
@@ -45,7 +44,7 @@ class Breaker:
 
     def watch(self, fate: Fate) -> None:
         """Take the fate of a copy that was sent, and say so when something changes."""
-        if self.note(fate in _FAILED):
+        if self.note(fate in FAILED):
             now = "only fails; it gets a probe a second"
             logger.warning("the shadow {}", now if self.is_open else "answers again")
 

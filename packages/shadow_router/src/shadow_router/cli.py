@@ -66,8 +66,11 @@ def serve(
 
     settings = load_settings()
     if only is None:
+        from shadow_router.processes import rules_of
         from shadow_router.supervisor import supervise
 
+        # Said once here rather than by both children.
+        rules_of(settings)
         raise typer.Exit(supervise(settings))
     from shadow_router import processes
 
@@ -128,6 +131,28 @@ def report(
     settings = load_settings()
     output.write_text(render_file(summarise(settings.data_dir)), encoding="utf-8")
     typer.echo(f"wrote {output}", err=True)
+
+
+@app.command()
+def verdict(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything the verdict rests on.")
+    ] = False,
+) -> None:
+    """
+    Judge what was compared so far.
+
+    Exit code 0: PASS, 1: FAIL, 2: INCONCLUSIVE, 3: INVALID.
+    """
+    from shadow_router import bundle
+    from shadow_router.settings import load_settings
+    from shadow_router.summary import summarise
+    from shadow_router.verdict import EXIT_CODES
+
+    found = summarise(load_settings().data_dir)
+    as_text = bundle.as_text(found)
+    typer.echo(json.dumps(bundle.as_json(found)) if as_json else as_text)
+    raise typer.Exit(EXIT_CODES[found.verdict.state])
 
 
 @app.command()

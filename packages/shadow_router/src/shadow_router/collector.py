@@ -6,18 +6,19 @@ open. Together with the committed fates they account for everything handed to it
 """
 
 import asyncio
-import hashlib
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from loguru import logger
 
-from shadow_router.answers import AnswerPaths, predict_ms
+from shadow_router.answers import predict_ms
 from shadow_router.books import SUFFIX, WriterTally, find_books, read_page
 from shadow_router.breaker import Breaker
-from shadow_router.compare import Rules, compare
+from shadow_router.compare import compare
 from shadow_router.errors import FrameInvalid
 from shadow_router.frames import Hello, decode_exchange, decode_hello, read_frame
+from shadow_router.inputs import evidence_of
 from shadow_router.records import (
     Comparison,
     Difference,
@@ -26,6 +27,7 @@ from shadow_router.records import (
     Flow,
     Observation,
 )
+from shadow_router.rules import Rules
 from shadow_router.settings import Settings
 from shadow_router.shadow_call import ShadowCaller
 from shadow_router.store import Store, StoreFailed
@@ -55,6 +57,7 @@ class Collector:
     def __init__(
         self,
         settings: Settings,
+        rules: Rules,
         directory: Path,
         store: Store,
         caller: ShadowCaller,
@@ -65,7 +68,7 @@ class Collector:
         self._caller = caller
         self._switches = switches
         self._breaker = Breaker(settings.breaker_failures)
-        self._rules = rules_of(settings)
+        self._rules = rules
         self._slots = asyncio.Semaphore(settings.shadow_concurrency)
         self._routers: dict[str, _Router] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -217,17 +220,14 @@ class Collector:
             # A fault of ours must not pass for one of the shadow's.
             logger.error("a comparison failed: {}", type(error).__name__)
             difference = Difference(Fate.INTERNAL_ERROR, type(error).__name__)
-            self._writer.add(_comparison(router_id, exchange, None, difference))
+            self._writer.add(_failed(router_id, exchange or _UNREADABLE, difference))
         finally:
             self._slots.release()
             self._close_one(router)
 
     async def _compare(self, router_id: str, exchange: Exchange) -> Comparison:
         answer = await self._caller.call(exchange)
-        if isinstance(answer, Difference):
-            return _comparison(router_id, exchange, None, answer)
-        difference = compare(_live_observation(exchange), answer, self._rules)
-        return _comparison(router_id, exchange, answer, difference)
+        return comparison_of(router_id, exchange, answer, self._rules)
 
     # Books
 
@@ -271,17 +271,8 @@ class Collector:
         path.unlink(missing_ok=True)
 
 
-def rules_of(settings: Settings) -> Rules:
-    """Return the rules of comparison that the settings describe."""
-    paths = AnswerPaths(
-        label=settings.label_path,
-        probabilities=settings.probabilities_path,
-        version=settings.version_path,
-    )
-    return Rules(paths, settings.atol, settings.rtol)
-
-
-def _live_observation(exchange: Exchange) -> Observation:
+def live_observation(exchange: Exchange) -> Observation:
+    """Return live's side of an exchange."""
     headers = exchange.live_headers
     return Observation(
         status=exchange.live_status,
@@ -293,17 +284,25 @@ def _live_observation(exchange: Exchange) -> Observation:
     )
 
 
+def comparison_of(
+    router_id: str, exchange: Exchange, answer: Observation | Difference, rules: Rules
+) -> Comparison:
+    """Return what the store keeps of an exchange and the shadow's answer to it."""
+    live = live_observation(exchange)
+    if isinstance(answer, Difference):
+        shadow, difference = None, answer
+    else:
+        day = datetime.fromtimestamp(exchange.at_ns / 1e9, UTC).date()
+        shadow, difference = answer, compare(live, answer, rules, day)
+    evidence = evidence_of(exchange, difference, rules)
+    keys = (evidence.request_digest, evidence.units)
+    return Comparison(router_id, exchange, live, shadow, difference, *keys)
+
+
 _UNREADABLE = Exchange("", 0, "", b"", (), b"", 0, {}, 0.0, b"")
 
 
-def _comparison(
-    router_id: str,
-    exchange: Exchange | None,
-    shadow: Observation | None,
-    difference: Difference,
-) -> Comparison:
-    seen = exchange or _UNREADABLE
-    digest = hashlib.sha256(seen.request_body).digest()
-    return Comparison(
-        router_id, seen, _live_observation(seen), shadow, difference, digest
-    )
+def _failed(router_id: str, exchange: Exchange, difference: Difference) -> Comparison:
+    # Whatever failed may fail again: nothing is read here.
+    live = live_observation(exchange)
+    return Comparison(router_id, exchange, live, None, difference, b"")

@@ -6,29 +6,26 @@ surprise a client of live is a contract break with its reason.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import date
 
 from shadow_router.answers import (
-    AnswerPaths,
-    Document,
     Prediction,
+    Table,
     media_type,
     parse_prediction,
 )
 from shadow_router.errors import AnswerUnreadable
-from shadow_router.records import Difference, Fate, Observation
+from shadow_router.paths import Document, values_at
+from shadow_router.records import Difference, Fate, Observation, RowDifference
+from shadow_router.rules import Rules, Tolerance
+
+_DEEPEST = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """Where to look, and how far probabilities may be apart."""
-
-    paths: AnswerPaths
-    atol: float
-    rtol: float
-
-
-def compare(live: Observation, shadow: Observation, rules: Rules) -> Difference:
+def compare(
+    live: Observation, shadow: Observation, rules: Rules, day: date = date.min
+) -> Difference:
     """
     Return the one fate of a request that both versions answered.
 
@@ -37,13 +34,14 @@ def compare(live: Observation, shadow: Observation, rules: Rules) -> Difference:
     live, shadow : Observation
         Two answers to the same bytes; live's status is below 500.
     rules : Rules
-        Paths and tolerances: two probabilities agree when
-        ``|shadow - live| <= atol + rtol * |live|``.
+        Where to look and how far apart is close.
+    day : date, optional
+        The day of the request, by which ignore rules expire; by default none does.
 
     Returns
     -------
     Difference
-        With labels and distances only when both answers could be read.
+        With rows only when both answers could be read.
     """
     if shadow.status >= 500:
         return Difference(Fate.SHADOW_ERROR, f"status {shadow.status}")
@@ -55,7 +53,7 @@ def compare(live: Observation, shadow: Observation, rules: Rules) -> Difference:
     if media_type(live) != "application/json":
         is_same = live.body == shadow.body
         return _same() if is_same else _break("body differs and is not JSON")
-    return _compare_predictions(live.body, shadow.body, rules)
+    return _compare_predictions(live.body, shadow.body, rules, rules.ignored_on(day))
 
 
 def _same() -> Difference:
@@ -80,32 +78,40 @@ def _envelope_break(live: Observation, shadow: Observation) -> str:
     return ""
 
 
-def _compare_predictions(live: bytes, shadow: bytes, rules: Rules) -> Difference:
+def _compare_predictions(
+    live: bytes, shadow: bytes, rules: Rules, ignored: frozenset[str]
+) -> Difference:
     try:
-        ours = parse_prediction(live, rules.paths)
+        ours = parse_prediction(live, rules)
     except AnswerUnreadable as error:
         return _break(f"live: {error}")
     try:
-        theirs = parse_prediction(shadow, rules.paths)
+        theirs = parse_prediction(shadow, rules)
     except AnswerUnreadable as error:
-        return replace(_break(str(error)), live_version=ours.version)
-    versions = Difference(
-        Fate.MATCH, live_version=ours.version, shadow_version=theirs.version
-    )
-    reason = _shape_break(ours, theirs, rules.paths)
+        found = _break(str(error))
+        return replace(found, live_version=ours.version, live_digest=ours.digest)
+    told = (ours.version, theirs.version, ours.digest, theirs.digest)
+    if reason := _shape_break(ours, theirs, ignored):
+        return Difference(Fate.CONTRACT_BREAK, reason, (), None, *told)
+    rows, max_delta = _rows(ours, theirs, rules.probability_tolerance)
+    reason = _fields_beyond(ours.document, theirs.document, rules.field_tolerances)
     if reason:
-        return replace(versions, fate=Fate.CONTRACT_BREAK, reason=reason)
-    return _measure(ours, theirs, rules, versions)
+        # A field need not belong to one row; any of them may be the reason.
+        rows = [replace(row, is_shifted=True) for row in rows]
+    fate = _fate(rows, max_delta)
+    return Difference(fate, reason, tuple(rows), max_delta, *told)
 
 
-def _shape_break(live: Prediction, shadow: Prediction, paths: AnswerPaths) -> str:
+def _shape_break(live: Prediction, shadow: Prediction, ignored: frozenset[str]) -> str:
     if len(live.labels) != len(shadow.labels):
         return f"{len(shadow.labels)} rows instead of {len(live.labels)}"
     rows = zip(live.probabilities, shadow.probabilities, strict=True)
     for row, (ours, theirs) in enumerate(rows):
         if ours.keys() != theirs.keys():
             return f"row {row}: {_names_differ(ours, theirs, 'class')}"
-    return shape_difference(live.document, shadow.document)
+    if _is_same_shape(live.document, shadow.document):
+        return ""
+    return shape_difference(live.document, shadow.document, ignored)
 
 
 def _names_differ(
@@ -119,29 +125,67 @@ def _names_differ(
     return f"{noun} {name} is {'missing' if missing else 'extra'}"
 
 
-def shape_difference(live: Document, shadow: Document, at: str = "") -> str:
+def shape_difference(
+    live: Document,
+    shadow: Document,
+    ignored: frozenset[str] = frozenset(),
+    at: str = "",
+    path: str = "",
+) -> str:
     """
     Return how two JSON documents differ in fields and types, or an empty string.
 
     Values may differ, and so may the lengths of arrays: the rows themselves are
     counted by their labels, and other arrays (warnings, say) depend on the version.
+
+    Parameters
+    ----------
+    live, shadow : Document
+        Two values of the same place.
+    ignored : frozenset of str
+        Paths such as `predictions[].note` below which nothing is looked at.
+    at, path : str
+        The place as a JSON pointer, and as a path of the rules.
     """
     where = at or "the document"
     if _kind(live) != _kind(shadow):
         return f"{where} is {_kind(shadow)} instead of {_kind(live)}"
+    if at.count("/") > _DEEPEST:
+        return f"the document is nested more than {_DEEPEST} deep"
     if isinstance(live, dict):
-        if live.keys() != shadow.keys():
-            return f"{where}: {_names_differ(live, shadow, 'field')}"
-        pairs = [(f"{at}/{key}", live[key], shadow[key]) for key in live]
+        dot = f"{path}." if path else ""
+        kept = {k: v for k, v in live.items() if f"{dot}{k}" not in ignored}
+        theirs = {k: v for k, v in shadow.items() if f"{dot}{k}" not in ignored}
+        if kept.keys() != theirs.keys():
+            return f"{where}: {_names_differ(kept, theirs, 'field')}"
+        steps = [(str(k), f"{dot}{k}", kept[k], theirs[k]) for k in kept]
     elif isinstance(live, list):
         joined = enumerate(zip(live, shadow, strict=False))
-        pairs = [(f"{at}/{row}", ours, theirs) for row, (ours, theirs) in joined]
+        steps = [(str(row), f"{path}[]", *both) for row, both in joined]
     else:
         return ""
-    for path, ours, theirs in pairs:
-        if reason := shape_difference(ours, theirs, path):
+    for step, below, ours, its in steps:
+        if reason := shape_difference(ours, its, ignored, f"{at}/{step}", below):
             return reason
     return ""
+
+
+def _is_same_shape(live: Document, shadow: Document, depth: int = 0) -> bool:
+    """Return whether there is surely no difference: quick, and names nothing."""
+    if type(live) is not type(shadow):
+        return _kind(live) == _kind(shadow)
+    if isinstance(live, dict):
+        return (
+            depth < _DEEPEST
+            and live.keys() == shadow.keys()
+            and all(_is_same_shape(live[k], shadow[k], depth + 1) for k in live)
+        )
+    if isinstance(live, list):
+        pairs = zip(live, shadow, strict=False)
+        return depth < _DEEPEST and all(
+            _is_same_shape(*pair, depth + 1) for pair in pairs
+        )
+    return True
 
 
 def _kind(value: Document) -> str:
@@ -156,43 +200,73 @@ def _kind(value: Document) -> str:
     return "an object" if isinstance(value, dict) else "an array"
 
 
-def _measure(
-    live: Prediction, shadow: Prediction, rules: Rules, versions: Difference
-) -> Difference:
-    labels = tuple(zip(live.labels, shadow.labels, strict=True))
-    max_delta = total_variation = 0.0
-    is_close = True
-    margins: list[tuple[bool, float]] = []
-    rows = zip(labels, live.probabilities, shadow.probabilities, strict=True)
-    for (ours, theirs), p, q in rows:
-        deltas = [abs(q[name] - p[name]) for name in p]
+def _rows(
+    live: Prediction, shadow: Prediction, tolerance: Tolerance
+) -> tuple[list[RowDifference], float]:
+    """Return both versions row by row, and their largest difference."""
+    labels = list(zip(live.labels, shadow.labels, strict=True))
+    if not live.probabilities:
+        return [RowDifference(*both) for both in labels], 0.0
+    rows: list[RowDifference] = []
+    max_delta = 0.0
+    tables = zip(labels, live.probabilities, shadow.probabilities, strict=True)
+    for both, ours, theirs in tables:
+        deltas = [abs(theirs[name] - ours[name]) for name in ours]
         max_delta = max(max_delta, *deltas)
-        total_variation = max(total_variation, sum(deltas) / 2)
-        limits = (rules.atol + rules.rtol * abs(value) for value in p.values())
-        is_close &= all(d <= limit for d, limit in zip(deltas, limits, strict=True))
-        # Rows that flipped sort first, so that the minimum is of theirs.
-        margins.append((ours == theirs, _margin(p)))
-    return replace(
-        versions,
-        fate=_fate(labels, max_delta, is_close),
-        labels=labels,
-        max_delta=max_delta,
-        total_variation=total_variation,
-        live_margin=min(margins)[1] if margins else None,
+        rows.append(_row(both, ours, deltas, tolerance))
+    return rows, max_delta
+
+
+def _row(
+    labels: tuple[str, str], live: Table, deltas: list[float], tolerance: Tolerance
+) -> RowDifference:
+    is_shifted = any(
+        delta > tolerance.atol + tolerance.rtol * abs(value)
+        for delta, value in zip(deltas, live.values(), strict=True)
     )
+    # Scores of independent classes may differ by more than 1 in all.
+    distance = min(sum(deltas) / 2, 1.0)
+    return RowDifference(*labels, distance, _margin(live), is_shifted)
 
 
-def _fate(
-    labels: tuple[tuple[str, str], ...], max_delta: float, is_close: bool
-) -> Fate:
-    if any(ours != theirs for ours, theirs in labels):
+def _fields_beyond(
+    live: Document, shadow: Document, tolerances: tuple[Tolerance, ...]
+) -> str:
+    """Return which field lies beyond its tolerance, or an empty string."""
+    for rule in tolerances:
+        try:
+            ours, theirs = values_at(live, rule.field), values_at(shadow, rule.field)
+        except AnswerUnreadable as error:
+            return str(error)
+        if len(ours) != len(theirs):
+            return f"{rule.field}: {len(theirs)} values instead of {len(ours)}"
+        for one, other in zip(ours, theirs, strict=True):
+            if not _is_close(one, other, rule):
+                return f"{rule.field} is beyond its tolerance"
+    return ""
+
+
+def _is_close(live: Document, shadow: Document, rule: Tolerance) -> bool:
+    both = (live, shadow)
+    is_number = all(type(value) in (int, float) for value in both)
+    if live == shadow or not is_number:
+        return bool(live == shadow)
+    try:
+        return bool(abs(shadow - live) <= rule.atol + rule.rtol * abs(live))
+    except OverflowError:
+        # A whole number that no float can hold is close to nothing else.
+        return False
+
+
+def _fate(rows: list[RowDifference], max_delta: float) -> Fate:
+    if any(row.is_flip for row in rows):
         return Fate.LABEL_FLIP
-    if max_delta == 0.0:
-        return Fate.MATCH
-    return Fate.WITHIN_TOLERANCE if is_close else Fate.PROBA_SHIFT
+    if any(row.is_shifted for row in rows):
+        return Fate.PROBA_SHIFT
+    return Fate.MATCH if max_delta == 0.0 else Fate.WITHIN_TOLERANCE
 
 
-def _margin(probabilities: Mapping[str, float]) -> float:
+def _margin(probabilities: Table) -> float:
     """Return how far the most likely class is ahead of the next."""
     best, *others = sorted(probabilities.values(), reverse=True)
     return best - others[0] if others else best

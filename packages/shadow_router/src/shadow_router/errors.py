@@ -3,6 +3,7 @@ What can go wrong, as one small tree.
 
 ShadowRouterError
 ├── SettingsInvalid       a SHADOW_ROUTER_* name or value is wrong
+├── RulesInvalid          the rule file is wrong; carries file, line, field
 ├── PortBusy              a listening address belongs to another process
 ├── DataDirectoryBusy     a second collector on one data directory
 ├── DataDirectoryMissing  report or audit asked of a directory with no books
@@ -18,6 +19,8 @@ ShadowRouterError
     └── UpstreamTooLarge  the answer is longer than the cap
 """
 
+from pathlib import Path
+
 
 class ShadowRouterError(Exception):
     """Base of every error this package raises on purpose."""
@@ -25,6 +28,17 @@ class ShadowRouterError(Exception):
 
 class SettingsInvalid(ShadowRouterError):
     """Raised when the environment holds a wrong name or value."""
+
+
+class RulesInvalid(ShadowRouterError):
+    """Raised when a rule file is wrong; carries file, line, field and reason."""
+
+    def __init__(self, file: Path, line: int, field: str, reason: str) -> None:
+        super().__init__(f"{file}:{line}: {field}: {reason}")
+        self.file = file
+        self.line = line
+        self.field = field
+        self.reason = reason
 
 
 class PortBusy(ShadowRouterError):

@@ -17,6 +17,7 @@ from loguru import logger
 from shadow_router.books import RouterBooks
 from shadow_router.frames import Hello, encode_exchange, encode_hello
 from shadow_router.records import Exchange, Fate
+from shadow_router.rules import Rules
 from shadow_router.settings import Settings
 from shadow_router.switches import Switches
 
@@ -36,8 +37,8 @@ _LONGEST_PAUSE_S = 1.0
 class Selection:
     """Which requests are copied, and which of their headers."""
 
-    def __init__(self, settings: Settings, switches: Switches) -> None:
-        pairs = (pair.partition(" ") for pair in settings.mirror)
+    def __init__(self, settings: Settings, rules: Rules, switches: Switches) -> None:
+        pairs = (pair.partition(" ") for pair in rules.mirror)
         self._pairs = {(method, path.encode()) for method, _, path in pairs}
         asked = (name.lower().encode("latin-1") for name in settings.copy_headers)
         self._headers = frozenset(FORWARDED).union(asked)

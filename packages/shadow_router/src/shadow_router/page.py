@@ -13,7 +13,7 @@ from markupsafe import Markup
 from shadow_router import __version__, charts
 from shadow_router.records import Fate
 from shadow_router.store import Discrepancy
-from shadow_router.summary import Summary
+from shadow_router.summary import Summary, shown_version
 from shadow_router.verdict import LOSS_LIMIT
 
 _BODY_SHOWN = 8192
@@ -116,6 +116,10 @@ def _values(summary: Summary) -> dict[str, object]:
     return {
         "s": summary,
         "verdict": summary.verdict,
+        "versions": {
+            role: [shown_version(one) for one in seen]
+            for role, seen in summary.versions.items()
+        },
         "version": __version__,
         "loss_limit": LOSS_LIMIT,
         "confusion": charts.confusion(summary.confusion),

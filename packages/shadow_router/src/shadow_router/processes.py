@@ -5,6 +5,7 @@ import contextlib
 import os
 import resource
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
 
 import uvloop
@@ -19,6 +20,7 @@ from shadow_router.directory import DirectoryLock, prepare_directory, socket_pat
 from shadow_router.http_client import HttpClient, parse_origin
 from shadow_router.mirror import Mirror, Selection
 from shadow_router.report import PrivateApp
+from shadow_router.rules import DEFAULT, Rules
 from shadow_router.server import WebServer, bind
 from shadow_router.settings import Settings
 from shadow_router.shadow_call import ShadowCaller
@@ -42,6 +44,23 @@ def run_collector(settings: Settings, lifeline: int | None) -> None:
     """Run the collector process until it is told to stop."""
     _yield_to_others()
     uvloop.run(_collector(settings, lifeline))
+
+
+def rules_of(settings: Settings) -> Rules:
+    """
+    Return the rules that the settings name.
+
+    Raises
+    ------
+    RulesInvalid
+        If their file is wrong, or an ignore rule in it has expired.
+    """
+    if settings.rules is None:
+        return DEFAULT
+    # Without a rule file nothing needs a YAML library.
+    from shadow_router.rule_file import load_rules
+
+    return load_rules(settings.rules, datetime.now(UTC).date())
 
 
 def _yield_to_others() -> None:
@@ -84,6 +103,7 @@ def _stop_event(lifeline: int | None) -> tuple[asyncio.Event, asyncio.Event]:
 
 async def _router(settings: Settings, lifeline: int | None) -> None:
     stopped, _ = _stop_event(lifeline)
+    rules = rules_of(settings)
     directory = prepare_directory(settings.data_dir)
     meeting = socket_path(directory)
     listener = bind(
@@ -97,7 +117,8 @@ async def _router(settings: Settings, lifeline: int | None) -> None:
     books = RouterBooks(directory)
     live = HttpClient(parse_origin(settings.live_url))
     mirror = Mirror(settings, books, meeting)
-    selection, shedder = Selection(settings, switches), Shedder(settings.shed_ratio)
+    selection = Selection(settings, rules, switches)
+    shedder = Shedder(settings.shed_ratio)
     app = RouterApp(settings, live, selection, mirror, shedder, books)
     crowd = Crowd(settings.connections, settings.body_cap_bytes, books.count_refused)
     server = WebServer(app, listener, crowd)
@@ -128,6 +149,7 @@ async def _shed(shedder: Shedder, selection: Selection, books: RouterBooks) -> N
 
 async def _collector(settings: Settings, lifeline: int | None) -> None:
     stopped, orphaned = _stop_event(lifeline)
+    rules = rules_of(settings)
     directory = prepare_directory(settings.data_dir)
     meeting = socket_path(directory)
     # Held in a variable until the end: the lock lives as long as its file is open.
@@ -136,11 +158,12 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
         settings.private_host, settings.private_port, "SHADOW_ROUTER_PRIVATE_PORT"
     )
     store = Store(directory)
+    store.note_rules(rules)
     shadow = HttpClient(parse_origin(settings.shadow_url))
     caller = ShadowCaller(settings, shadow)
     switches = Switches(directory, settings.sample_rate)
     keys = prepare_keys(directory, settings.control_key_file)
-    collector = Collector(settings, directory, store, caller, switches)
+    collector = Collector(settings, rules, directory, store, caller, switches)
     await collector.start(meeting)
     report = PrivateApp(
         settings,

@@ -36,14 +36,10 @@ COMPARED = (
     Fate.PROBA_SHIFT,
     Fate.LABEL_FLIP,
 )
+#: Live answered and the shadow did not.
+FAILED = (Fate.SHADOW_ERROR, Fate.SHADOW_TIMEOUT, Fate.SHADOW_REFUSED)
 #: Fates that leave a row in the table of comparisons.
-WITH_ROW = COMPARED + (
-    Fate.CONTRACT_BREAK,
-    Fate.SHADOW_ERROR,
-    Fate.SHADOW_TIMEOUT,
-    Fate.SHADOW_REFUSED,
-    Fate.INTERNAL_ERROR,
-)
+WITH_ROW = COMPARED + FAILED + (Fate.CONTRACT_BREAK, Fate.INTERNAL_ERROR)
 #: Fates for which the three bodies are kept, so that a person can look.
 DISCREPANCIES = (
     Fate.LABEL_FLIP,
@@ -91,17 +87,59 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class RowDifference:
+    """
+    What both versions said of one row.
+
+    `total_variation` and `margin` (of live's best class over its next) are None when
+    the answers hold no probabilities. A row is shifted when some number of it lies
+    beyond its tolerance.
+    """
+
+    live: str
+    shadow: str
+    total_variation: float | None = None
+    margin: float | None = None
+    is_shifted: bool = False
+
+    @property
+    def is_flip(self) -> bool:
+        """Return whether the labels differ."""
+        return self.live != self.shadow
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """What comparing two observations found; pure, with no request in it."""
 
     fate: Fate
     reason: str = ""
-    labels: tuple[tuple[str, str], ...] = ()
+    rows: tuple[RowDifference, ...] = ()
     max_delta: float | None = None
-    total_variation: float | None = None
-    live_margin: float | None = None
     live_version: str = ""
     shadow_version: str = ""
+    live_digest: str = ""
+    shadow_digest: str = ""
+
+    @property
+    def worst_row(self) -> RowDifference | None:
+        """Return the flip of the largest margin, else the row furthest apart."""
+
+        def badness(row: RowDifference) -> tuple[bool, bool, float, float]:
+            distance = row.total_variation or 0.0
+            return row.is_flip, row.is_shifted, row.margin or 0.0, distance
+
+        return max(self.rows, key=badness, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One input as evidence: its digest, what was said of it, where it belongs."""
+
+    digest: bytes
+    row: RowDifference
+    #: Feature bins, such as `age < 40`.
+    bins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +151,9 @@ class Comparison:
     live: Observation
     shadow: Observation | None
     difference: Difference
-    input_digest: bytes
+    #: Of the whole request; `units` are its rows, where they can be told apart.
+    request_digest: bytes
+    units: tuple[Unit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +167,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """A lower and an upper bound for one share, each between 0.0 and 1.0."""
+    """A lower and an upper bound for one quantity."""
 
     lower: float
     upper: float

@@ -16,13 +16,14 @@ from shadow_router.asgi import (
     send_body,
     send_head,
 )
+from shadow_router.bundle import as_json
 from shadow_router.changes import read_changes
 from shadow_router.controls import PREFIX, state_json
 from shadow_router.http_client import parse_origin
 from shadow_router.metrics import render_metrics, render_state
 from shadow_router.page import policy, render_fragment, render_page
 from shadow_router.settings import Settings
-from shadow_router.summary import Summary, as_json, summarise
+from shadow_router.summary import Summary, summarise
 from shadow_router.switches import Switches
 
 _READY_S = 1.0

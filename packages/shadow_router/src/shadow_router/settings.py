@@ -30,8 +30,8 @@ class Settings(BaseSettings):
     shadow_url: str = "http://127.0.0.1:8002"
     data_dir: Path = Path(".shadow_router")
 
-    #: Method and path pairs that may be sent twice.
-    mirror: Annotated[tuple[str, ...], NoDecode] = ("POST /v1/predict",)
+    #: A strictyaml file; without one the rules are those of `rules.DEFAULT`.
+    rules: Path | None = None
     #: Headers copied to the shadow beyond `FORWARDED` of `mirror`.
     copy_headers: Annotated[tuple[str, ...], NoDecode] = ()
     sample_rate: float = Field(default=1.0, ge=0, le=1)
@@ -54,26 +54,11 @@ class Settings(BaseSettings):
     #: How long a stop waits for requests in flight, and then for the queue.
     grace_s: Seconds = 5.0
 
-    label_path: str = "predictions[].label"
-    probabilities_path: str = "predictions[].probabilities"
-    version_path: str = "model.version"
-    atol: float = Field(default=1e-6, ge=0, allow_inf_nan=False)
-    rtol: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-
-    @field_validator("mirror", "copy_headers", mode="before")
+    @field_validator("copy_headers", mode="before")
     @classmethod
     def _split_on_commas(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
-
-    @field_validator("mirror")
-    @classmethod
-    def _check_pairs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for pair in value:
-            method, _, path = pair.partition(" ")
-            if not (method.isupper() and path.startswith("/")):
-                raise ValueError("each entry reads METHOD /path")
         return value
 
     @field_validator("live_url", "shadow_url")

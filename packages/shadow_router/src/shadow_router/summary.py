@@ -5,16 +5,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from shadow_router.accounts import Accounts, add_up, read_pages
-from shadow_router.latency import quantile_ms
+from shadow_router.errors import StoreUnreadable
+from shadow_router.evidence import Evidence
 from shadow_router.records import COMPARED, SKIPPED
+from shadow_router.rules import DEFAULT, Rules
 from shadow_router.store import (
     Discrepancy,
     LatencySums,
     read_discrepancies,
     read_totals,
 )
-from shadow_router.verdict import Evidence, Verdict, judge
+from shadow_router.verdict import Verdict, judge
 
 _DISCREPANCIES = 50
 
@@ -26,12 +30,23 @@ class Summary:
     at: float
     accounts: Accounts
     verdict: Verdict
-    versions: Mapping[str, tuple[str, ...]]
+    #: Version and digest by role, more than one if they changed.
+    versions: Mapping[str, tuple[tuple[str, str], ...]]
+    rules: Rules
+    evidence: Evidence
     confusion: Mapping[tuple[str, str], int]
     latencies: tuple[LatencySums, ...]
-    unique_inputs: int
-    unique_flips: int
     discrepancies: tuple[Discrepancy, ...]
+
+    @property
+    def unique_inputs(self) -> int:
+        """Return how many different inputs both versions labelled."""
+        return int(self.evidence.tallies.inputs)
+
+    @property
+    def unique_flips(self) -> int:
+        """Return how many of them got different labels."""
+        return int(self.evidence.tallies.flips)
 
     @property
     def sampled(self) -> int:
@@ -57,83 +72,38 @@ def summarise(directory: Path) -> Summary:
     totals = read_totals(directory)
     pages = read_pages(directory, totals.finals)
     accounts = add_up(totals.counters, totals.finals, pages)
+    known = _known_rules(totals.rules)
+    rules = known[-1] if known else DEFAULT
     evidence = Evidence(
         fates=accounts.fates,
-        unique_inputs=totals.unique_inputs,
-        unique_flips=totals.unique_flips,
-        live_versions=totals.versions["live"],
-        shadow_versions=totals.versions["shadow"],
+        tallies=totals.tallies,
+        live_versions=tuple(map(shown_version, totals.versions["live"])),
+        shadow_versions=tuple(map(shown_version, totals.versions["shadow"])),
+        rules=tuple(one.sha256 for one in known),
+        inputs_per_s=totals.inputs_per_s,
     )
     return Summary(
         at=time.time(),
         accounts=accounts,
-        verdict=judge(evidence),
+        verdict=judge(evidence, rules),
         versions=totals.versions,
+        rules=rules,
+        evidence=evidence,
         confusion=totals.confusion,
         latencies=totals.latencies,
-        unique_inputs=totals.unique_inputs,
-        unique_flips=totals.unique_flips,
         discrepancies=tuple(read_discrepancies(directory, _DISCREPANCIES)),
     )
 
 
-def as_json(summary: Summary) -> dict[str, object]:
-    """Return the summary as plain values; bodies stay on the page."""
-    verdict = summary.verdict
-    return {
-        "at": summary.at,
-        "verdict": {
-            "state": verdict.state.value,
-            "reason": verdict.reason,
-            "gates": [
-                {"name": g.name, "state": g.state.value, "reason": g.reason}
-                for g in verdict.gates
-            ],
-        },
-        "versions": {role: list(names) for role, names in summary.versions.items()},
-        "received": summary.accounts.received,
-        "sampled": summary.sampled,
-        "compared": summary.compared,
-        "open": summary.accounts.open,
-        "loss": verdict.loss,
-        "fates": {fate.value: n for fate, n in summary.accounts.fates.items()},
-        "unique_inputs": summary.unique_inputs,
-        "unique_flips": summary.unique_flips,
-        "flip_rate": {
-            "lower": verdict.flip_rate.lower,
-            "upper": verdict.flip_rate.upper,
-            "alpha": verdict.alpha,
-        },
-        "confusion": [
-            {"live": live, "shadow": shadow, "n": n}
-            for (live, shadow), n in sorted(summary.confusion.items())
-        ],
-        "latency_ms": [_latency_json(sums) for sums in summary.latencies],
-        "discrepancies": [_discrepancy_json(item) for item in summary.discrepancies],
-    }
+def _known_rules(texts: tuple[str, ...]) -> tuple[Rules, ...]:
+    """Return the rules the evidence was gathered by, whatever is set now."""
+    try:
+        return tuple(map(Rules.model_validate_json, texts))
+    except ValidationError:
+        raise StoreUnreadable("the store holds rules of another version") from None
 
 
-def _latency_json(sums: LatencySums) -> dict[str, object]:
-    return {
-        "role": sums.role,
-        "clock": sums.clock,
-        "n": sum(sums.counts.values()),
-        "p50": quantile_ms(sums.counts, 0.50),
-        "p95": quantile_ms(sums.counts, 0.95),
-        "p99": quantile_ms(sums.counts, 0.99),
-    }
-
-
-def _discrepancy_json(item: Discrepancy) -> dict[str, object]:
-    return {
-        "request_id": item.request_id,
-        "at_ns": item.at_ns,
-        "fate": item.fate.value,
-        "reason": item.reason,
-        "live_labels": item.live_labels,
-        "shadow_labels": item.shadow_labels,
-        "max_delta": item.max_delta,
-        "live_margin": item.live_margin,
-        "live_status": item.live_status,
-        "shadow_status": item.shadow_status,
-    }
+def shown_version(seen: tuple[str, str]) -> str:
+    """Return a version with the beginning of its digest, where it told one."""
+    version, digest = seen
+    return f"{version} ({digest[:12]})".lstrip() if digest else version

@@ -1,44 +1,37 @@
-"""Judging the evidence: pure functions from counts to bounds and a verdict."""
+"""Judging the evidence: from the gates to one verdict, and how far it is off; pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from math import lgamma, log
+from functools import partial
 
+from shadow_router.evidence import Evidence, Lanes, Tallies, Tried, scaled
+from shadow_router.gates import COVERED, GATES, Judge, covered_segments
+from shadow_router.parts import Gate, State
 from shadow_router.records import COMPARED, LOST, SKIPPED, Bounds, Fate
+from shadow_router.rules import DEFAULT, Rules
 
+#: Of all gates together, over all looks.
 ALPHA = 0.05
-#: More loss than this and the traffic seen no longer stands for the traffic sent.
+#: At this loss the traffic seen no longer stands for the traffic sent.
 LOSS_LIMIT = 0.01
-
-
-class State(StrEnum):
-    """What may be said of a gate, or of all of them."""
-
-    PASS = "PASS"
-    FAIL = "FAIL"
-    INCONCLUSIVE = "INCONCLUSIVE"
-    INVALID = "INVALID"
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """One question to the evidence and its answer."""
-
-    name: str
-    state: State
-    reason: str
+EXIT_CODES = {
+    State.PASS: 0,
+    State.FAIL: 1,
+    State.INCONCLUSIVE: 2,
+    State.INVALID: 3,
+}
+#: Verdicts further off than so many times the traffic so far are not foretold.
+_FURTHEST = 2.0**12
+_START_AGAIN = "begin again with an empty data directory"
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """Everything a verdict is made from."""
+class Eta:
+    """What is missing if the evidence goes on as it began."""
 
-    fates: Mapping[Fate, int]
-    unique_inputs: int
-    unique_flips: int
-    live_versions: tuple[str, ...]
-    shadow_versions: tuple[str, ...]
+    inputs: int
+    #: None while no new inputs arrive.
+    seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,123 +41,215 @@ class Verdict:
     state: State
     reason: str
     gates: tuple[Gate, ...]
+    #: Gates that were not asked, and why.
+    absent: Mapping[str, str]
     loss: float
-    flip_rate: Bounds
+    eta: Eta | None
     alpha: float
 
-
-def _log_beta(a: float, b: float) -> float:
-    return lgamma(a) + lgamma(b) - lgamma(a + b)
-
-
-def flip_rate_bounds(flips: int, inputs: int, alpha: float) -> Bounds:
-    """
-    Return a confidence sequence for the share of unique inputs whose label changes.
-
-    Parameters
-    ----------
-    flips, inputs : int
-        Unique inputs on which the labels differ, and all unique inputs;
-        0 <= flips <= inputs.
-    alpha : float
-        Error rate over all looks together, between 0 and 1.
-
-    Returns
-    -------
-    Bounds
-        Lower and upper bound, each between 0.0 and 1.0; (0.0, 1.0) when inputs is 0.
-
-    Raises
-    ------
-    ValueError
-        If flips is negative or exceeds inputs, or alpha is not between 0 and 1.
-
-    Notes
-    -----
-    Beta(1/2, 1/2)-binomial mixture; Robbins (1970), Howard et al. (2021).
-    """
-    if not 0 <= flips <= inputs:
-        raise ValueError("flips must be between 0 and inputs")
-    if not 0 < alpha < 1:
-        raise ValueError("alpha must be between 0 and 1")
-    if inputs == 0:
-        return Bounds(0.0, 1.0)
-    keeps = inputs - flips
-    mixture = _log_beta(0.5 + flips, 0.5 + keeps) - _log_beta(0.5, 0.5)
-    limit = log(1 / alpha)
-
-    def is_inside(p: float) -> bool:
-        return mixture - flips * log(p) - keeps * log(1 - p) < limit
-
-    share = flips / inputs
-    lower = 0.0 if flips == 0 else _edge(is_inside, inside=share, outside=0.0)
-    upper = 1.0 if keeps == 0 else _edge(is_inside, inside=share, outside=1.0)
-    return Bounds(lower, upper)
+    @property
+    def flip_rate(self) -> Bounds:
+        """Return between which shares of unique inputs the true one lies."""
+        found = next(gate for gate in self.gates if gate.name == "flips")
+        return found.parts[0].bounds
 
 
-def _edge(is_inside: Callable[[float], bool], inside: float, outside: float) -> float:
-    # The log E-value is convex in p with its least value at the observed share, so
-    # one crossing lies on each side. The ends 0 and 1 themselves are never tried.
-    for _ in range(100):
-        middle = (inside + outside) / 2
-        if middle in (inside, outside):
-            break
-        if is_inside(middle):
-            inside = middle
-        else:
-            outside = middle
-    return outside
-
-
-def loss_of(fates: Mapping[Fate, int]) -> float:
+def loss_of(fates: Mapping[Fate, float]) -> float:
     """Return the share of requests due for comparison that left no evidence."""
     due = sum(n for fate, n in fates.items() if fate not in SKIPPED)
     lost = sum(fates.get(fate, 0) for fate in LOST)
     return lost / due if due else 0.0
 
 
-def measurement_gate(evidence: Evidence) -> Gate:
+def measurement_gate(evidence: Evidence, rules: Rules = DEFAULT) -> Gate:
     """Return whether the measurement itself can be believed."""
+    reasons = list(_faults(evidence, rules))
+    if reasons:
+        return Gate("measurement", State.INVALID, "; ".join(reasons))
     loss = loss_of(evidence.fates)
-    if loss > LOSS_LIMIT:
-        reason = f"{loss:.1%} of the traffic due was lost; at most {LOSS_LIMIT:.0%} may"
-        return Gate("measurement", State.INVALID, reason)
+    said = [f"{loss:.2%} lost, versions and rules unchanged"]
+    said += _self_contradiction(evidence.tallies)
+    said += _lanes_said(evidence.lanes)
+    return Gate("measurement", State.PASS, "; ".join(said))
+
+
+def _faults(evidence: Evidence, rules: Rules) -> Iterator[str]:
+    loss = loss_of(evidence.fates)
+    if loss >= LOSS_LIMIT:
+        allowed = f"it must be under {LOSS_LIMIT:.0%}"
+        yield f"{loss:.1%} of the traffic due was lost; {allowed}"
     sides = (("live", evidence.live_versions), ("shadow", evidence.shadow_versions))
     for role, versions in sides:
         if len(versions) > 1:
-            reason = (
-                f"{role} answered as {', '.join(versions)}; "
-                "begin again with an empty data directory"
-            )
-            return Gate("measurement", State.INVALID, reason)
-    return Gate("measurement", State.PASS, f"{loss:.2%} lost, versions unchanged")
+            yield f"{role} answered as {', '.join(versions)}; {_START_AGAIN}"
+    if len(evidence.rules) > 1:
+        yield f"the rules were changed during the run; {_START_AGAIN}"
+    tallies = evidence.tallies
+    if tallies.live_changes > rules.thresholds.flips * tallies.repeats:
+        yield (
+            f"live gave another label on {tallies.live_changes:,.0f} of "
+            f"{tallies.repeats:,.0f} repeated inputs, more than the shadow may"
+        )
+    noise, mutants = evidence.lanes.live_against_live, evidence.lanes.mutants
+    if noise and noise.count:
+        yield f"live differed from itself on {noise.count:,.0f} of {noise.trials:,.0f}"
+    if mutants and mutants.count < mutants.trials:
+        missed = mutants.trials - mutants.count
+        yield f"the comparison missed {missed:,.0f} of {mutants.trials:,.0f} mutants"
 
 
-def judge(evidence: Evidence, alpha: float = ALPHA) -> Verdict:
+def _self_contradiction(tallies: Tallies) -> list[str]:
+    return [
+        f"{role} changed its label on {changes:,.0f} of {tallies.repeats:,.0f} repeats"
+        for role, changes in (
+            ("live", tallies.live_changes),
+            ("shadow", tallies.shadow_changes),
+        )
+        if changes
+    ]
+
+
+def _lanes_said(lanes: Lanes) -> list[str]:
+    named: tuple[tuple[str, Tried | None, str], ...] = (
+        ("live-against-live lane", lanes.live_against_live, "silent"),
+        ("mutant lane", lanes.mutants, "all found"),
+    )
+    return [
+        f"{name} {f'{good} in {lane.trials:,.0f}' if lane else 'not running'}"
+        for name, lane, good in named
+    ]
+
+
+def judge(evidence: Evidence, rules: Rules = DEFAULT, alpha: float = ALPHA) -> Verdict:
     """
     Return the verdict on the evidence so far.
 
-    Only the measurement gate is decided yet; with it green the verdict is
-    INCONCLUSIVE and says how far the evidence has come.
+    Parameters
+    ----------
+    evidence : Evidence
+        Sums over all comparisons so far.
+    rules : Rules
+        What each gate allows.
+    alpha : float
+        Error rate of all gates together over all looks, split evenly over them.
+
+    Returns
+    -------
+    Verdict
+        INVALID when the measurement cannot be believed, else FAIL when some gate
+        fails, PASS when all pass, and INCONCLUSIVE as long as some gate can do neither.
     """
-    gate = measurement_gate(evidence)
-    bounds = flip_rate_bounds(evidence.unique_flips, evidence.unique_inputs, alpha)
-    if gate.state is State.INVALID:
-        state, reason = State.INVALID, gate.reason
-    else:
-        state, reason = State.INCONCLUSIVE, _progress(evidence, bounds, alpha)
-    loss = loss_of(evidence.fates)
-    return Verdict(state, reason, (gate,), loss, bounds, alpha)
+    absent = _absent(evidence, rules)
+    asked = [name for name in GATES if name not in absent]
+    each = alpha / len(GATES)
+    first = measurement_gate(evidence, rules)
+    gates = (first, *(GATES[name](evidence, rules, each) for name in asked))
+    state = _overall({gate.state for gate in gates})
+    eta = None
+    if state is State.INCONCLUSIVE:
+        eta = _eta(evidence, rules, each, gates)
+    reason = _reason(state, gates, evidence, eta)
+    return Verdict(state, reason, gates, absent, loss_of(evidence.fates), eta, alpha)
 
 
-def _progress(evidence: Evidence, bounds: Bounds, alpha: float) -> str:
+def _absent(evidence: Evidence, rules: Rules) -> dict[str, str]:
+    absent: dict[str, str] = {}
+    if not rules.paths.probabilities:
+        for name in ("confident_flips", "distance"):
+            absent[name] = "the rules name no probabilities"
+    if rules.thresholds.shifts is None:
+        absent["shifts"] = f"the profile {rules.profile} allows numbers to move"
+    tallies = evidence.tallies
+    if tallies.segments and not covered_segments(tallies):
+        absent["segments"] = f"none holds {COVERED:.0%} of the inputs"
+    if evidence.labelled is None:
+        absent["labels"] = "no labels have arrived"
+    return absent
+
+
+def _overall(states: set[State]) -> State:
+    for state in (State.INVALID, State.FAIL, State.INCONCLUSIVE):
+        if state in states:
+            return state
+    return State.PASS
+
+
+def _eta(
+    evidence: Evidence, rules: Rules, alpha: float, gates: tuple[Gate, ...]
+) -> Eta | None:
+    """Return how much more of the same decides every gate, None if that is unknown."""
+    inputs = evidence.tallies.inputs
+    if not inputs:
+        return None
+    factor = 1.0
+    for gate in gates:
+        if gate.state is State.INCONCLUSIVE:
+            is_open = partial(_is_open, GATES[gate.name], evidence, rules, alpha)
+            factor = max(factor, _first_decided(is_open))
+    if factor >= _FURTHEST:
+        return None
+    missing = round(inputs * (factor - 1))
+    rate = evidence.inputs_per_s
+    return Eta(missing, missing / rate if rate > 0 else None)
+
+
+def _is_open(
+    gate: Judge, evidence: Evidence, rules: Rules, alpha: float, factor: float
+) -> bool:
+    more = scaled(evidence, factor)
+    return gate(more, rules, alpha).state is State.INCONCLUSIVE
+
+
+def _first_decided(is_open: Callable[[float], bool]) -> float:
+    low, high = 1.0, 2.0
+    while is_open(high):
+        low, high = high, 2 * high
+        if high > _FURTHEST:
+            return high
+    while high - low > 0.005 * low:
+        middle = (low + high) / 2
+        low, high = (middle, high) if is_open(middle) else (low, middle)
+    return high
+
+
+def _reason(
+    state: State, gates: tuple[Gate, ...], evidence: Evidence, eta: Eta | None
+) -> str:
+    telling = [gate for gate in gates if gate.state is state]
+    if state is State.PASS:
+        inputs = f"{evidence.tallies.inputs:,.0f} unique inputs"
+        return f"all {len(gates)} gates pass on {inputs}"
+    if state is State.INVALID:
+        return telling[0].reason
+    names = ", ".join(gate.name for gate in telling)
+    if state is State.FAIL:
+        return f"{names}: {telling[0].reason}"
     if not any(evidence.fates.get(fate, 0) for fate in COMPARED):
         return "no two answers have been compared yet"
-    if not evidence.unique_inputs:
-        return "no answers with labels have been compared yet"
-    return (
-        f"{evidence.unique_flips:,} of {evidence.unique_inputs:,} unique inputs "
-        f"changed label, so the true share lies between {bounds.lower:.2%} and "
-        f"{bounds.upper:.2%} (error rate {alpha:.0%} over all looks); "
-        "a person decides, since this version has no threshold to pass"
-    )
+    return f"not yet decided: {names}; {_eta_said(eta)}"
+
+
+def _eta_said(eta: Eta | None) -> str:
+    if eta is None:
+        return "too close to a limit, or too little seen, to say how much is missing"
+    said = f"about {_rounded(eta.inputs):,} more unique inputs"
+    if eta.seconds is None:
+        return f"{said}; no new ones arrive now"
+    return f"{said}, {duration(eta.seconds)} at this rate"
+
+
+def _rounded(count: int) -> int:
+    """Return two leading digits of a count: it is a forecast."""
+    digits = max(len(str(count)) - 2, 0)
+    return round(count, -digits)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: `2 h 10 min`."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute"
+    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if days:
+        return f"{days:,} d {hours} h"
+    return f"{hours} h {rest} min" if hours else f"{rest} min"

@@ -1,5 +1,6 @@
 """The reading end of the store, for the report and the audit."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,8 +9,12 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from shadow_router.errors import DataDirectoryMissing, StoreUnreadable
+from shadow_router.evidence import Sketch, Tallies, Tried
 from shadow_router.records import Fate, Flow
 from shadow_router.store import schema
+
+#: The pace of late is that of so many minutes.
+_PACE_MINUTES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +47,13 @@ class Totals:
     finals: Mapping[str, int]
     confusion: Mapping[tuple[str, str], int]
     latencies: tuple[LatencySums, ...]
-    versions: Mapping[str, tuple[str, ...]]
-    unique_inputs: int
-    unique_flips: int
+    #: Version and digest by role, as often as either changed; empty text: not told.
+    versions: Mapping[str, tuple[tuple[str, str], ...]]
+    tallies: Tallies
+    #: New unique inputs in a second over the last minutes.
+    inputs_per_s: float
+    #: Canonical texts of the rules in force so far, oldest first.
+    rules: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +79,10 @@ class Discrepancy:
 def _reading(directory: Path) -> Iterator[sa.Connection]:
     if not (directory / schema.FILE_NAME).exists():
         raise DataDirectoryMissing(f"{directory} holds no comparisons yet")
-    engine = schema.open_engine(directory)
+    engine = schema.open_engine(directory, read_only=True)
     try:
         with engine.begin() as connection:
+            schema.check_layout(connection)
             _check_fates(connection)
             yield connection
     except sa.exc.DatabaseError as error:
@@ -127,23 +137,66 @@ def read_totals(directory: Path) -> Totals:
     """Return the sums; raises as `read_books` does, and never scans the rows."""
     with _reading(directory) as connection:
         pairs = connection.execute(sa.select(schema.confusion))
-        seen = connection.execute(
-            sa.select(schema.versions).order_by(schema.versions.c.version)
-        ).all()
-        uniques = connection.execute(sa.select(schema.uniques))
-        numbers = {row.name: row.n for row in uniques}
+        by_time = sa.select(schema.rules.c.text).order_by(schema.rules.c.at_ns)
         return Totals(
             counters=_counters(connection),
             finals=_finals(connection),
             confusion={(row.live, row.shadow): row.n for row in pairs},
             latencies=_latencies(connection),
-            versions={
-                role: tuple(row.version for row in seen if row.role == role)
-                for role in ("live", "shadow")
-            },
-            unique_inputs=numbers.get("inputs", 0),
-            unique_flips=numbers.get("flips", 0),
+            versions=_versions(connection),
+            tallies=_tallies(connection),
+            inputs_per_s=_inputs_per_s(connection),
+            rules=tuple(connection.scalars(by_time)),
         )
+
+
+def _versions(
+    connection: sa.Connection,
+) -> dict[str, tuple[tuple[str, str], ...]]:
+    table = schema.versions.c
+    ordered = sa.select(schema.versions).order_by(table.version, table.digest)
+    seen = connection.execute(ordered).all()
+    return {
+        role: tuple((row.version, row.digest) for row in seen if row.role == role)
+        for role in ("live", "shadow")
+    }
+
+
+def _tallies(connection: sa.Connection) -> Tallies:
+    named = connection.execute(sa.select(schema.tallies))
+    # A tally is either a count or a sum; the other column of its row is 0.
+    sums = {row.name: row.n or row.total for row in named}
+    pairs = connection.execute(sa.select(schema.pairs))
+    segments = connection.execute(sa.select(schema.segments))
+    return Tallies(
+        **sums,
+        pairs={(row.live, row.shadow): row.n for row in pairs},
+        segments={row.name: Tried(row.n, row.flips) for row in segments},
+        sketches=_sketches(connection),
+    )
+
+
+def _sketches(connection: sa.Connection) -> dict[str, Sketch]:
+    rows = connection.execute(sa.select(schema.sketches)).all()
+    return {
+        clock: Sketch(
+            live={row.bucket: row.live for row in rows if row.clock == clock},
+            shadow={row.bucket: row.shadow for row in rows if row.clock == clock},
+        )
+        for clock in {row.clock for row in rows}
+    }
+
+
+def _inputs_per_s(connection: sa.Connection) -> float:
+    minute = time.time() / 60
+    pace = schema.pace.c
+    began: int | None = connection.scalar(sa.select(sa.func.min(pace.minute)))
+    if began is None:
+        return 0.0
+    since = max(began, int(minute) - _PACE_MINUTES)
+    recent = sa.select(sa.func.sum(pace.inputs)).where(pace.minute >= since)
+    inputs = int(connection.scalar(recent) or 0)
+    return inputs / (60 * max(minute - since, 1.0))
 
 
 def _latencies(connection: sa.Connection) -> tuple[LatencySums, ...]:

@@ -2,12 +2,17 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
+
+from shadow_router.errors import StoreUnreadable
 
 #: What any statement may raise when the database cannot do its work.
 StoreFailed = sa.exc.SQLAlchemyError
 FILE_NAME = "comparisons.sqlite"
+#: Raised with every change of the tables below; older stores are refused.
+LAYOUT = 2
 _BUSY_MS = 2000
 
 metadata = sa.MetaData()
@@ -70,11 +75,13 @@ bodies = sa.Table(
     sa.Column("live", sa.LargeBinary, nullable=False),
     sa.Column("shadow", sa.LargeBinary),
 )
+# What has been seen before: requests, and inputs with a digest of the labels that they
+# got at first, which tells a version that contradicts itself.
 inputs = sa.Table(
     "inputs",
     metadata,
     sa.Column("digest", sa.LargeBinary, primary_key=True),
-    sa.Column("flipped", sa.Boolean, nullable=False),
+    sa.Column("labels", sa.LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
 # Sums over all comparisons, kept up to date so that no report scans the rows.
@@ -99,28 +106,104 @@ versions = sa.Table(
     metadata,
     sa.Column("role", _text, primary_key=True),
     sa.Column("version", _text, primary_key=True),
+    sa.Column("digest", _text, primary_key=True),
     sa.Column("n", _integer, nullable=False),
 )
-uniques = sa.Table(
-    "uniques",
+# The evidence of the gates: sums over unique inputs.
+tallies = sa.Table(
+    "tallies",
     metadata,
     sa.Column("name", _text, primary_key=True),
     sa.Column("n", _integer, nullable=False),
+    sa.Column("total", _float, nullable=False),
+)
+pairs = sa.Table(
+    "pairs",
+    metadata,
+    sa.Column("live", _text, primary_key=True),
+    sa.Column("shadow", _text, primary_key=True),
+    sa.Column("n", _integer, nullable=False),
+)
+segments = sa.Table(
+    "segments",
+    metadata,
+    sa.Column("name", _text, primary_key=True),
+    sa.Column("n", _integer, nullable=False),
+    sa.Column("flips", _integer, nullable=False),
+)
+# Fine latencies of the requests that both versions were measured on.
+sketches = sa.Table(
+    "sketches",
+    metadata,
+    sa.Column("clock", _text, primary_key=True),
+    sa.Column("bucket", sa.Integer, primary_key=True),
+    sa.Column("live", _integer, nullable=False),
+    sa.Column("shadow", _integer, nullable=False),
+)
+# How the evidence grew: unique inputs and flips by the minute.
+pace = sa.Table(
+    "pace",
+    metadata,
+    sa.Column("minute", _integer, primary_key=True),
+    sa.Column("inputs", _integer, nullable=False),
+    sa.Column("flips", _integer, nullable=False),
+)
+rules = sa.Table(
+    "rules",
+    metadata,
+    sa.Column("sha256", _text, primary_key=True),
+    sa.Column("at_ns", _integer, nullable=False),
+    sa.Column("text", _text, nullable=False),
+)
+layout = sa.Table(
+    "layout", metadata, sa.Column("version", sa.Integer, primary_key=True)
 )
 
 
-def open_engine(directory: Path) -> sa.Engine:
-    """Return an engine whose transactions see one state of the database."""
+def check_layout(connection: sa.Connection) -> None:
+    """
+    Refuse a store of another layout; an empty one is of none.
+
+    The evidence of an older one cannot be carried over: its rows do not say what the
+    gates ask.
+
+    Raises
+    ------
+    StoreUnreadable
+        If it was written by another version.
+    """
+    names = sa.inspect(connection).get_table_names()
+    if not names:
+        return
+    found = 1
+    if layout.name in names:
+        found = connection.scalar(sa.select(layout.c.version)) or found
+    if found != LAYOUT:
+        raise StoreUnreadable(
+            f"the store has layout {found}, this version reads {LAYOUT}; "
+            "begin again with an empty data directory (SHADOW_ROUTER_DATA_DIR)"
+        )
+
+
+def open_engine(directory: Path, read_only: bool = False) -> sa.Engine:
+    """
+    Return an engine whose transactions see one state of the database.
+
+    A reader never writes, not even when the collector that it reads beside has died.
+    """
+    path = directory / FILE_NAME
+    mode = f"file:{quote(str(path.absolute()))}?mode=ro&uri=true"
     engine = sa.create_engine(
-        f"sqlite:///{directory / FILE_NAME}",
+        f"sqlite:///{mode if read_only else path}",
         # Transactions are begun below: the driver on its own begins none for reads.
         connect_args={"isolation_level": None, "timeout": _BUSY_MS / 1000},
     )
 
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        if not read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:

@@ -1,7 +1,8 @@
 """The writing end of the store."""
 
+import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from sqlalchemy.dialects.sqlite import insert
 
 from shadow_router.latency import bucket_of
 from shadow_router.records import DISCREPANCIES, Comparison, Fate, Flow
+from shadow_router.rules import Rules
 from shadow_router.store import schema
+from shadow_router.store.adding import add
 from shadow_router.store.schema import open_engine
+from shadow_router.store.tallying import write_evidence
 
 #: Bodies kept of each fate; the rows and counters themselves have no cap.
 KEPT_BODIES = 200
@@ -35,7 +39,21 @@ class Store:
     def __init__(self, directory: Path) -> None:
         self._engine = open_engine(directory)
         with self._engine.begin() as connection:
+            schema.check_layout(connection)
             schema.metadata.create_all(connection)
+            version = insert(schema.layout).values(version=schema.LAYOUT)
+            connection.execute(version.on_conflict_do_nothing())
+
+    def note_rules(self, rules: Rules) -> None:
+        """Keep the rules that comparisons are made by from now on."""
+        values = {
+            "sha256": rules.sha256,
+            "at_ns": time.time_ns(),
+            "text": rules.canonical,
+        }
+        statement = insert(schema.rules).values(values).on_conflict_do_nothing()
+        with self._engine.begin() as connection:
+            connection.execute(statement)
 
     def write(self, batch: Batch) -> None:
         """Commit one batch: all of it, or, with an exception, none of it."""
@@ -46,7 +64,7 @@ class Store:
             _add_counters(connection, "collector", counts)
             _write_rows(connection, batch.comparisons)
             _write_sums(connection, batch.comparisons)
-            _write_uniques(connection, batch.comparisons)
+            write_evidence(connection, batch.comparisons)
             for router_id, flow in batch.flows.items():
                 _write_flow(connection, router_id, flow)
 
@@ -90,21 +108,6 @@ class Store:
         self._engine.dispose()
 
 
-def _add(
-    connection: sa.Connection, table: sa.Table, rows: Iterable[dict[str, Any]]
-) -> None:
-    """Insert the rows, or add their numbers to those already there."""
-    keys = [column.name for column in table.primary_key]
-    for row in rows:
-        numbers = {
-            name: table.c[name] + value
-            for name, value in row.items()
-            if name not in keys
-        }
-        statement = insert(table).values(row)
-        connection.execute(statement.on_conflict_do_update(keys, set_=numbers))
-
-
 def _add_counters(
     connection: sa.Connection, side: str, counts: Mapping[tuple[str, Fate], int]
 ) -> None:
@@ -112,7 +115,7 @@ def _add_counters(
         {"router_id": router_id, "side": side, "fate": fate.value, "n": n}
         for (router_id, fate), n in counts.items()
     )
-    _add(connection, schema.counters, rows)
+    add(connection, schema.counters, rows)
 
 
 def _write_flow(connection: sa.Connection, router_id: str, flow: Flow) -> None:
@@ -145,6 +148,7 @@ def _write_rows(connection: sa.Connection, items: Sequence[Comparison]) -> None:
 
 def _row(row_id: int, item: Comparison) -> dict[str, Any]:
     difference, live, shadow = item.difference, item.live, item.shadow
+    worst = difference.worst_row
     return {
         "id": row_id,
         "router_id": item.router_id,
@@ -152,19 +156,19 @@ def _row(row_id: int, item: Comparison) -> dict[str, Any]:
         "at_ns": item.exchange.at_ns,
         "fate": difference.fate.value,
         "reason": difference.reason,
-        "rows": len(difference.labels),
-        "live_labels": _shown([live for live, _ in difference.labels]),
-        "shadow_labels": _shown([shadow for _, shadow in difference.labels]),
+        "rows": len(difference.rows),
+        "live_labels": _shown([row.live for row in difference.rows]),
+        "shadow_labels": _shown([row.shadow for row in difference.rows]),
         "max_delta": difference.max_delta,
-        "total_variation": difference.total_variation,
-        "live_margin": difference.live_margin,
+        "total_variation": worst.total_variation if worst else None,
+        "live_margin": worst.margin if worst else None,
         "live_status": live.status,
         "shadow_status": shadow.status if shadow else None,
         "live_ms": live.latency_ms,
         "shadow_ms": shadow.latency_ms if shadow else None,
         "live_predict_ms": live.predict_ms,
         "shadow_predict_ms": shadow.predict_ms if shadow else None,
-        "input_digest": item.input_digest,
+        "input_digest": item.request_digest,
         "live_version": difference.live_version,
         "shadow_version": difference.shadow_version,
     }
@@ -199,12 +203,13 @@ def _write_bodies(
 
 def _write_sums(connection: sa.Connection, items: Sequence[Comparison]) -> None:
     pairs: Counter[tuple[str, str]] = Counter()
-    versions: Counter[tuple[str, str]] = Counter()
+    versions: Counter[tuple[str, str, str]] = Counter()
     buckets: dict[tuple[str, str, int], list[float]] = defaultdict(list)
     for item in items:
-        pairs.update(item.difference.labels)
-        versions["live", item.difference.live_version] += 1
-        versions["shadow", item.difference.shadow_version] += 1
+        found = item.difference
+        pairs.update((row.live, row.shadow) for row in found.rows)
+        versions["live", found.live_version, found.live_digest] += 1
+        versions["shadow", found.shadow_version, found.shadow_digest] += 1
         for role, seen in (("live", item.live), ("shadow", item.shadow)):
             if seen is None:
                 continue
@@ -213,40 +218,15 @@ def _write_sums(connection: sa.Connection, items: Sequence[Comparison]) -> None:
                 key = (role, "server", bucket_of(seen.predict_ms))
                 buckets[key].append(seen.predict_ms)
     confusion = ({"live": a, "shadow": b, "n": n} for (a, b), n in pairs.items())
-    _add(connection, schema.confusion, confusion)
-    named = ((key, n) for key, n in versions.items() if key[1])
-    seen_as = ({"role": r, "version": v, "n": n} for (r, v), n in named)
-    _add(connection, schema.versions, seen_as)
+    add(connection, schema.confusion, confusion)
+    seen_as = (
+        {"role": role, "version": version, "digest": digest, "n": n}
+        for (role, version, digest), n in versions.items()
+        if version or digest
+    )
+    add(connection, schema.versions, seen_as)
     times = (
         {"role": r, "clock": c, "bucket": b, "n": len(ms), "sum_ms": sum(ms)}
         for (r, c, b), ms in buckets.items()
     )
-    _add(connection, schema.latencies, times)
-
-
-def _write_uniques(connection: sa.Connection, items: Sequence[Comparison]) -> None:
-    """Count inputs and flips once for each distinct body, however often it came."""
-    flips: dict[bytes, bool] = {}
-    for item in items:
-        if item.difference.labels:
-            is_flip = item.difference.fate is Fate.LABEL_FLIP
-            flips[item.input_digest] = flips.get(item.input_digest, False) or is_flip
-    if not flips:
-        return
-    inputs = schema.inputs
-    known_rows = sa.select(inputs).where(inputs.c.digest.in_(flips))
-    known = {row.digest: row.flipped for row in connection.execute(known_rows)}
-    fresh = [digest for digest in flips if digest not in known]
-    turned = [d for d, is_flip in flips.items() if is_flip and not known.get(d, False)]
-    if fresh:
-        rows = [{"digest": digest, "flipped": flips[digest]} for digest in fresh]
-        connection.execute(sa.insert(inputs), rows)
-    changed = [digest for digest in turned if digest in known]
-    if changed:
-        update = sa.update(inputs).where(inputs.c.digest.in_(changed))
-        connection.execute(update.values(flipped=True))
-    totals = (
-        {"name": "inputs", "n": len(fresh)},
-        {"name": "flips", "n": len(turned)},
-    )
-    _add(connection, schema.uniques, totals)
+    add(connection, schema.latencies, times)
