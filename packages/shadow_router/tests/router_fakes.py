@@ -111,8 +111,11 @@ class FakeServer:
         except (ConnectionError, asyncio.CancelledError):
             writer.transport.abort()
         finally:
+            writer.close()
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
+            # Cancelled while a peer did not read: nothing else would close it.
+            writer.transport.abort()
             self._tasks.discard(asyncio.current_task())
 
     @staticmethod
