@@ -18,6 +18,14 @@ NAMES = ("alcohol", "ash", "_id", "model_config", "h\u00f6he m", 'a"b', "a/b") +
     f"x{number}" for number in range(6)
 )
 CLASSES = ("barolo", "grignolino")
+HOSTILE_NAMES = (
+    "<script>document.title='owned'</script>",
+    "<img src=x onerror=\"document.title='owned'\">",
+    "'; touch owned; echo '",
+    '"""; import os; """',
+    "$(touch owned)`touch owned`",
+)
+HOSTILE_CLASSES = ("<script>document.title='owned'</script>", "=1+1</textarea>")
 
 
 class WineModel:
@@ -30,6 +38,7 @@ class WineModel:
         manifest = iris_model.load().manifest
         feature = manifest.features[0]
         golden = manifest.golden_rows[0]
+        shares = dict(zip(CLASSES, manifest.metrics.classes.values()))
         row = {"values": [1.0] * 13, "label": "barolo", "probabilities": [1.0, 0.0]}
         self.manifest = manifest.model_copy(
             update={
@@ -37,6 +46,7 @@ class WineModel:
                 "model_version": "7.0.1",
                 "target": "grower",
                 "classes": list(CLASSES),
+                "metrics": manifest.metrics.model_copy(update={"classes": shares}),
                 "features": [feature.model_copy(update={"name": n}) for n in NAMES],
                 "golden_rows": [golden.model_copy(update=row)],
             }
@@ -60,6 +70,28 @@ class WineModel:
         """Find nothing wrong."""
 
 
+class HostileModel(WineModel):
+    """Every name in its manifest is markup or breaks out of quotes."""
+
+    feature_names = HOSTILE_NAMES
+    classes = HOSTILE_CLASSES
+
+    def __init__(self):
+        super().__init__()
+        feature = self.manifest.features[0]
+        golden = self.manifest.golden_rows[0]
+        row = {"values": [1.0] * len(HOSTILE_NAMES), "label": HOSTILE_CLASSES[0]}
+        names = [feature.model_copy(update={"name": n}) for n in HOSTILE_NAMES]
+        update = {
+            "model_name": "<b>model</b>",
+            "target": "<i>target</i>",
+            "classes": list(HOSTILE_CLASSES),
+            "features": names,
+            "golden_rows": [golden.model_copy(update=row)],
+        }
+        self.manifest = self.manifest.model_copy(update=update)
+
+
 class BrokenModel(WineModel):
     """Loads, but fails whatever it is asked."""
 
@@ -75,11 +107,11 @@ class BrokenModel(WineModel):
 
 
 @contextmanager
-def serve_model(model, records):
+def serve_model(model, records, wrap=lambda app: app):
     """Serve a model in a thread until the block ends; gives the port."""
     lifecycle = Lifecycle()
     kept = open_records(records)
-    gateway = create_app(Predictor(model), kept, lifecycle)
+    gateway = wrap(create_app(Predictor(model), kept, lifecycle))
     port = free_port()
     listener = open_listener("127.0.0.1", port)
     server = build_server(gateway, lifecycle, 1)

@@ -38,6 +38,33 @@ class Reply:
         return json.loads(self.body)
 
 
+class Kept:
+    """One connection, kept alive from request to request until the block ends."""
+
+    def __init__(self, port):
+        self._client = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+
+    def __enter__(self):
+        self._client.connect()
+        # From here on a connection that the server closes is an error.
+        self._client.auto_open = False
+        return self
+
+    def __exit__(self, *error):
+        self._client.close()
+
+    def reopen(self):
+        """Begin a new connection."""
+        self._client.close()
+        self._client.connect()
+
+    def predict(self, body):
+        """Post bytes; raise OSError or HTTPException if the connection is lost."""
+        self._client.request("POST", "/v1/predict", body, JSON)
+        response = self._client.getresponse()
+        return Reply(response.status, response.headers, response.read())
+
+
 @dataclass
 class Server:
     """A running server process."""

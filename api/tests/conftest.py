@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from api_server import start_server  # noqa: E402
+from page_browser import open_browser  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +20,10 @@ def server(tmp_path_factory):
         yield running
         assert running.stop() == 0
         assert "Traceback" not in running.talk()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser; not longer than a module, as its event loop is the thread's."""
+    with open_browser() as running:
+        yield running

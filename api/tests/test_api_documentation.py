@@ -60,13 +60,16 @@ def test_openapi_example_is_real_when_it_is_sent(server, predict):
     assert server.predict(request).json == answer
 
 
-@pytest.mark.parametrize("status", ["400", "413", "415", "422", "503"])
+@pytest.mark.parametrize(
+    "status", ["400", "401", "413", "415", "422", "429", "500", "503"]
+)
 def test_openapi_describes_errors_as_problems_when_predicting(predict, status):
     content = predict["responses"][status]["content"]
     assert list(content) == ["application/problem+json"]
     media = content["application/problem+json"]
     assert media["schema"] == {"$ref": "#/components/schemas/ProblemBody"}
-    assert media["example"]["status"] == int(status)
+    shown = [one["value"]["status"] for one in media["examples"].values()]
+    assert set(shown) == {int(status)}
 
 
 def test_openapi_resolves_every_reference_when_followed(server, openapi):
@@ -87,21 +90,18 @@ def test_docs_page_needs_no_other_host_when_opened(server):
         assert server.send("GET", link).status == 200
 
 
-def test_root_leads_to_the_docs_when_opened(server):
-    reply = server.send("GET", "/")
-    assert (reply.status, reply.headers["Location"]) == (307, "/docs")
-
-
 def test_changelog_starts_with_this_version():
     text = (UNIT / "CHANGELOG.md").read_text()
-    assert re.search(r"^## \[(.+?)\]", text, re.MULTILINE)[1] == iris_api.__version__
+    assert re.search(r"^## \[(\d.+?)\]", text, re.MULTILINE)[1] == iris_api.__version__
     assert metadata.version("iris_api") == iris_api.__version__
 
 
 def test_readme_documents_every_setting_and_its_default():
     text = (UNIT / "README.md").read_text()
     for name, field in Settings.model_fields.items():
-        default = "standard output" if field.default is None else f"`{field.default}`"
+        default = f"`{field.default}`"
+        if field.default is None:
+            default = "standard output" if name == "records" else "none"
         row = re.search(rf"^\| `IRIS_API_{name.upper()}` \| (.+?) \|", text, re.M)
         assert row[1] == default
     assert text.count("| `IRIS_API_") == len(Settings.model_fields)

@@ -5,8 +5,12 @@ IrisApiError
 ├── CannotStart             the process ends with one line
 │   ├── SettingsInvalid     an IRIS_API_* variable cannot be used
 │   ├── ListenerBusy        the address cannot be listened on
-│   └── RecordsUnopened     the destination of the records cannot be opened
+│   ├── RecordsUnopened     the destination of the records cannot be opened
+│   └── KeysUnusable        the file of keys, or the name for a key, cannot be used
 ├── ModelUnusable           the model is not what its manifest says
+├── PathNotServed           the path is served on another port
+├── KeyRefused              no key, or not one of ours
+├── TooManyRequests         more of them than the rate limit allows
 ├── BodyTooLarge            more bytes than a request may have
 ├── UnsupportedBody         the headers announce something other than plain JSON
 ├── MalformedJson           the bytes are not JSON
@@ -42,8 +46,35 @@ class RecordsUnopened(CannotStart):
     """Raised when the destination of the records cannot be opened."""
 
 
+class KeysUnusable(CannotStart):
+    """Raised when keys cannot be read; names the line, never what is in it."""
+
+
 class ModelUnusable(IrisApiError):
     """Raised when the model cannot be loaded or fails its golden rows."""
+
+
+class PathNotServed(IrisApiError):
+    """Raised when a path is served, but not on the port that was asked."""
+
+
+class KeyRefused(IrisApiError):
+    """Raised when a request needs a key and has none of ours; says what to send."""
+
+
+class TooManyRequests(IrisApiError):
+    """
+    Raised when a client has sent all that it may for now.
+
+    Parameters
+    ----------
+    wait_s : int
+        Seconds until its next request is let in.
+    """
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(f"too many requests; send the next in {wait_s} s")
+        self.wait_s = wait_s
 
 
 class BodyTooLarge(IrisApiError):

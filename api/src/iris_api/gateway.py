@@ -11,6 +11,7 @@ from random import getrandbits
 from loguru import logger
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from iris_api.access import Access
 from iris_api.errors import IrisApiError, RecordNotWritten, Stopping
 from iris_api.prediction import MEDIA_TYPE, PATH, ClientGone, Prediction
 from iris_api.problems import MEDIA_TYPE as PROBLEM_TYPE
@@ -39,26 +40,37 @@ class Gateway:
         Everything else.
     lifecycle : Lifecycle
         While draining, every answer closes its connection.
+    access : Access or None
+        Decides who is let in; None for everybody, everywhere.
     """
 
     def __init__(
-        self, prediction: Prediction, app: ASGIApp, lifecycle: Lifecycle
+        self,
+        prediction: Prediction,
+        app: ASGIApp,
+        lifecycle: Lifecycle,
+        access: Access | None = None,
     ) -> None:
         self._prediction = prediction
         self._app = app
         self._lifecycle = lifecycle
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         request_id = choose_request_id(scope["headers"])
         answer = _Answer(send, request_id, self._lifecycle)
         try:
+            if self._access is not None:
+                self._access.check(scope)
             if scope["path"] == PATH:
                 await self._predict(scope, receive, request_id, answer)
             else:
                 await self._pass_on(scope, receive, request_id, answer)
         except ClientGone:
             return
+        except IrisApiError as error:
+            await answer.refuse(problem_of(error))
         except asyncio.CancelledError:
             # The server's grace time is over; tell the client, if it can be told.
             await answer.refuse(problem_of(Stopping()))

@@ -4,30 +4,38 @@ Start here: settings, model, records and server, wired together.
 
 from __future__ import annotations
 
-import logging
+import argparse
 import os
 import sys
-import traceback
-from typing import TYPE_CHECKING
 
 from loguru import logger
 
 from iris_api import __version__
+from iris_api.access import Access, build_access
 from iris_api.errors import CannotStart, ModelUnusable
 from iris_api.gateway import Gateway
+from iris_api.inputs import InputParser
+from iris_api.keys import make_key
+from iris_api.page import add_page
 from iris_api.prediction import Prediction
 from iris_api.predictor import Predictor, load_predictor
 from iris_api.records import Records, open_records
+from iris_api.redaction import Redaction
 from iris_api.routes import Lifecycle, build_app
 from iris_api.schemas import build_schemas
 from iris_api.server import build_server, open_listener
 from iris_api.settings import Settings, load_settings
+from iris_api.talk import set_up_talk
+from iris_api.turn import Turn
 
-if TYPE_CHECKING:
-    from loguru import Record
 
-
-def create_app(predictor: Predictor, records: Records, lifecycle: Lifecycle) -> Gateway:
+def create_app(
+    predictor: Predictor,
+    records: Records,
+    lifecycle: Lifecycle,
+    access: Access | None = None,
+    redaction: Redaction | None = None,
+) -> Gateway:
     """
     Return the application; the one place where its parts meet.
 
@@ -39,30 +47,74 @@ def create_app(predictor: Predictor, records: Records, lifecycle: Lifecycle) -> 
         Where predictions are put on record.
     lifecycle : Lifecycle
         Shared with the server that will stop it.
+    access : Access or None
+        Who may come in; None for everybody, everywhere.
+    redaction : Redaction or None
+        What to record in place of the inputs; None records their values.
     """
     schemas = build_schemas(predictor.card)
-    prediction = Prediction(predictor, schemas, records)
-    return Gateway(prediction, build_app(predictor, schemas, lifecycle), lifecycle)
+    parser = InputParser(schemas.request, [f.name for f in predictor.card.features])
+    turn = Turn(predictor, records, redaction)
+    prediction = Prediction(turn, parser, predictor.card)
+    keyed = access is not None and access.keyed
+    app = build_app(predictor, schemas, lifecycle, keyed)
+    add_page(app, predictor)
+    return Gateway(prediction, app, lifecycle, access)
 
 
 def main() -> None:
-    """Serve until stopped; end with one line if there is nothing to serve."""
-    _set_up_talk()
-    # Read when onnxruntime is imported, which loading the model does: otherwise it
-    # writes telemetry below the home and the temporary folder at every start.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    """Serve until stopped, or make a key; end with one line if that cannot be."""
+    arguments = _parse_arguments()
     try:
-        settings = load_settings()
-        predictor = load_predictor()
-        records = open_records(settings.records)
-        serve(settings, predictor, records)
+        if arguments.command == "key":
+            print_key(arguments.name)
+        else:
+            _start()
     except (CannotStart, ModelUnusable) as error:
         sys.exit(f"iris-api: {error}")
     except KeyboardInterrupt:  # before the server handles signals
         sys.exit(130)
 
 
-def serve(settings: Settings, predictor: Predictor, records: Records) -> None:
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="iris-api", description="Serve the installed model until stopped."
+    )
+    commands = parser.add_subparsers(dest="command", title="instead of serving")
+    key = commands.add_parser("key", help="make an API key")
+    key.add_argument("name", metavar="NAME", help="whose it is, for records and logs")
+    return parser.parse_args()
+
+
+def print_key(name: str) -> None:
+    """
+    Print the line for the file of keys; the key itself goes to standard error.
+
+    Raises
+    ------
+    KeysUnusable
+        If the name cannot be that of a key.
+    """
+    key, line = make_key(name)
+    print(line, flush=True)
+    print(f"the key of {name}, shown this once: {key}", file=sys.stderr)
+
+
+def _start() -> None:
+    # Read when onnxruntime is imported, which loading the model does: otherwise it
+    # writes telemetry below the home and the temporary folder at every start.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    settings = load_settings()
+    set_up_talk(whole=settings.record_inputs == "values")
+    access = build_access(settings)
+    predictor = load_predictor()
+    records = open_records(settings.records)
+    serve(settings, predictor, records, access)
+
+
+def serve(
+    settings: Settings, predictor: Predictor, records: Records, access: Access | None
+) -> None:
     """
     Serve one model until a signal arrives.
 
@@ -72,40 +124,31 @@ def serve(settings: Settings, predictor: Predictor, records: Records) -> None:
         If host and port are taken.
     """
     lifecycle = Lifecycle()
-    gateway = create_app(predictor, records, lifecycle)
-    listener = open_listener(settings.host, settings.port)
+    redaction = _build_redaction(settings, predictor)
+    gateway = create_app(predictor, records, lifecycle, access, redaction)
+    listeners = [open_listener(settings.host, settings.port)]
+    if settings.private_port is not None:
+        host, port = settings.private_host, settings.private_port
+        listeners.append(open_listener(host, port, "PRIVATE_"))
+        logger.info("documentation and metrics are on http://{}:{}", host, port)
     card = predictor.card
     logger.info(
         "iris_api {} serves {} {} on http://{}:{}",
         *(__version__, card.name, card.version, settings.host, settings.port),
     )
-    build_server(gateway, lifecycle, settings.grace_s).run(sockets=[listener])
+    build_server(gateway, lifecycle, settings.grace_s).run(sockets=listeners)
     records.close()
     logger.info("stopped")
 
 
-class _ToLoguru(logging.Handler):
-    """Hand what uvicorn logs to loguru."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Log one message of the standard library's logging."""
-        logger.opt(exception=record.exc_info).log(
-            record.levelname, "{}", record.getMessage()
+def _build_redaction(settings: Settings, predictor: Predictor) -> Redaction | None:
+    if settings.record_inputs == "values":
+        return None
+    salt = settings.record_salt
+    if salt is None:
+        logger.info(
+            "records hold hashes of inputs, salted for this process alone; "
+            "set IRIS_API_RECORD_SALT to compare them with those of another"
         )
-
-
-def _set_up_talk() -> None:
-    logger.remove()
-    logger.add(sys.stderr, level="INFO", format=format_talk, catch=False)
-    logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING)
-
-
-def format_talk(record: Record) -> str:
-    """Return a loguru format that shows one event as one line, whatever is in it."""
-    text = record["message"]
-    if record["exception"] is not None:
-        kind, value, trace = record["exception"]
-        text += "\n" + "".join(traceback.format_exception(kind, value, trace))
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    record["extra"]["line"] = line
-    return "{time:YYYY-MM-DDTHH:mm:ss.SSSZ} {level} {extra[line]}\n"
+    names = [feature.name for feature in predictor.card.features]
+    return Redaction(names, None if salt is None else salt.get_secret_value())

@@ -8,20 +8,22 @@ would cost several times what validation and the model do.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from time import perf_counter_ns
 
+import orjson
 from starlette.types import Receive, Scope
 
 from iris_api.errors import BodyTooLarge, UnsupportedBody
 from iris_api.inputs import InputParser
-from iris_api.predictor import Predictor
+from iris_api.predictor import Answers
 from iris_api.problems import MAX_BODY_BYTES
-from iris_api.records import Records
-from iris_api.schemas import Schemas
+from iris_api.schemas import ModelCard
+from iris_api.turn import Turn
 
 PATH = "/v1/predict"
 MEDIA_TYPE = "application/json"
+# Where the state of a request has the name of its key, if keys are asked for.
+CLIENT = "client"
 
 # What clients send nearly always: no need to take it apart.
 _USUAL = (b"application/json", b"application/json; charset=utf-8")
@@ -45,23 +47,17 @@ class Prediction:
 
     Parameters
     ----------
-    predictor : Predictor
-        The model.
-    schemas : Schemas
-        Built from the same model.
-    records : Records
-        Where each request is put on record.
+    turn : Turn
+        Answers rows, together with those of other requests.
+    parser : InputParser
+        Knows the rows of the same model.
+    card : ModelCard
+        Names the model in every answer.
     """
 
-    def __init__(
-        self, predictor: Predictor, schemas: Schemas, records: Records
-    ) -> None:
-        card = predictor.card
-        self._predictor = predictor
-        self._parser = InputParser(schemas.request, [f.name for f in card.features])
-        self._dump_answer = schemas.answer.serializer.to_json
-        self._dump_record = schemas.record.serializer.to_json
-        self._records = records
+    def __init__(self, turn: Turn, parser: InputParser, card: ModelCard) -> None:
+        self._turn = turn
+        self._parse = parser.parse
         self._model = {"name": card.name, "version": card.version}
 
     async def answer(
@@ -79,32 +75,19 @@ class Prediction:
         """
         check_headers(scope["headers"])
         body = await read_body(receive)
-        predicted, record = self._predict(body, request_id)
-        await self._records.write(record)
-        return predicted
+        began_ns = perf_counter_ns()
+        rows = self._parse(body)
+        client = scope["state"].get(CLIENT)
+        answered = await self._turn.predict(rows, request_id, began_ns, client)
+        return Predicted(self._dump(answered.answers), answered.duration_ms)
 
-    def _predict(self, body: bytes, request_id: str) -> tuple[Predicted, str]:
-        began = perf_counter_ns()
-        rows = self._parser.parse(body)
-        answers = self._predictor.predict(rows)
+    def _dump(self, answers: Answers) -> bytes:
+        rows = zip(answers.labels, answers.probabilities, answers.out_of_range)
         predictions = [
             {"label": label, "probabilities": shares, "out_of_range": outside}
-            for label, shares, outside in zip(
-                answers.labels, answers.probabilities, answers.out_of_range
-            )
+            for label, shares, outside in rows
         ]
-        answer = self._dump_answer({"model": self._model, "predictions": predictions})
-        duration_ms = (perf_counter_ns() - began) // 1000 / 1000
-        record = {
-            "request_id": request_id,
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "model": self._model,
-            "inputs": rows,
-            "labels": answers.labels,
-            "probabilities": answers.probabilities,
-            "duration_ms": duration_ms,
-        }
-        return Predicted(answer, duration_ms), self._dump_record(record).decode()
+        return orjson.dumps({"model": self._model, "predictions": predictions})
 
 
 def check_headers(headers: list[tuple[bytes, bytes]]) -> None:
@@ -134,7 +117,7 @@ def check_headers(headers: list[tuple[bytes, bytes]]) -> None:
 
 def is_json(value: bytes) -> bool:
     """Return whether a content type is JSON in UTF-8, charset stated or not."""
-    kind, *parameters = value.lower().replace(b" ", b"").split(b";")
+    kind, *parameters = (part.strip() for part in value.lower().split(b";"))
     charsets = [p for p in parameters if p.startswith(b"charset=")]
     utf8 = (b"charset=utf-8", b'charset="utf-8"')
     return kind == b"application/json" and all(c in utf8 for c in charsets)

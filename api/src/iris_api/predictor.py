@@ -5,7 +5,7 @@ The one door to the model: the only module that imports ``iris_model``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import metadata, resources
 from operator import itemgetter
 
 import numpy as np
@@ -13,8 +13,14 @@ import numpy as np
 import iris_model
 from iris_api.errors import Fault, InvalidInputs, ModelUnusable
 from iris_api.schemas import ModelCard, Rows
+from iris_api.table import Table, read_table
 
 MAX_FAULTS = 20
+
+# The last rows of an odd number go through other instructions than the rest, and may
+# differ in the last bit. Filled up to a multiple of the widest vector, every row is
+# answered alike, alone or among others.
+MULTIPLE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,35 @@ class Answers:
     labels: list[str]
     probabilities: list[dict[str, float]]
     out_of_range: list[tuple[str, ...]]
+
+    def part(self, begin: int, end: int) -> Answers:
+        """Return the answers to some of the rows."""
+        return Answers(
+            self.labels[begin:end],
+            self.probabilities[begin:end],
+            self.out_of_range[begin:end],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """
+    What a page shows beside the answers.
+
+    Attributes
+    ----------
+    purpose, limits : str
+        Sentences of the model's card; empty when it has none.
+    golden : list of (str, list of float)
+        Label and values of each golden row.
+    table : Table
+        Training rows; empty when the model came without them.
+    """
+
+    purpose: str
+    limits: str
+    golden: list[tuple[str, list[float]]]
+    table: Table
 
 
 class Predictor:
@@ -65,17 +100,32 @@ class Predictor:
         InvalidInputs
             If the model has no answer to a row.
         """
+        count = len(rows)
         values = [self._values(row) for row in rows]
-        matrix = np.array(values, dtype=np.float64).reshape(len(rows), -1)
+        values += values[:1] * (-count % MULTIPLE)
+        matrix = np.array(values, dtype=np.float64).reshape(len(values), -1)
         try:
-            shares = self._model.probabilities(matrix)
+            shares = self._model.probabilities(matrix)[:count]
         except iris_model.InvalidRows as error:
-            raise _invalid(error) from None
+            raise _invalid(error, count) from None
         winners = shares.argmax(axis=1).tolist()
         return Answers(
             labels=[self._classes[winner] for winner in winners],
             probabilities=[dict(zip(self._classes, s)) for s in shares.tolist()],
-            out_of_range=self._model.out_of_range(matrix),
+            out_of_range=self._model.out_of_range(matrix[:count]),
+        )
+
+    def read_background(self) -> Background:
+        """Return what a page shows beside the answers; reads the training table."""
+        manifest = self._model.manifest
+        file = resources.files(iris_model) / "datasets" / manifest.table
+        names = [feature.name for feature in manifest.features]
+        return Background(
+            # Manifests of format 1 have neither.
+            purpose=getattr(manifest, "purpose", ""),
+            limits=getattr(manifest, "limits", ""),
+            golden=[(row.label, list(row.values)) for row in manifest.golden_rows],
+            table=read_table(file, manifest.table_sha256, names, manifest.target),
         )
 
     def check_ready(self) -> None:
@@ -126,10 +176,11 @@ def build_card(manifest: iris_model.Manifest) -> ModelCard:
     )
 
 
-def _invalid(error: iris_model.InvalidRows) -> InvalidInputs:
+def _invalid(error: iris_model.InvalidRows, count: int) -> InvalidInputs:
+    problems = [p for p in error.problems if p.row is None or p.row < count]
     faults = []
-    for problem in error.problems[:MAX_FAULTS]:
+    for problem in problems[:MAX_FAULTS]:
         places = ["inputs", problem.row, problem.field]
         pointer = "".join(f"/{place}" for place in places if place is not None)
         faults.append(Fault(pointer, problem.reason))
-    return InvalidInputs(tuple(faults), len(error.problems) - len(faults))
+    return InvalidInputs(tuple(faults), len(problems) - len(faults))

@@ -14,10 +14,13 @@ from iris_api.errors import (
     Fault,
     InvalidInputs,
     IrisApiError,
+    KeyRefused,
     MalformedJson,
     ModelUnusable,
+    PathNotServed,
     RecordNotWritten,
     Stopping,
+    TooManyRequests,
     UnsupportedBody,
 )
 
@@ -28,24 +31,30 @@ MAX_BODY_BYTES = 256 * 1024
 # Our own table: the standard library's titles differ between Python versions.
 TITLES = {
     400: "Bad Request",
+    401: "Unauthorized",
     404: "Not Found",
     405: "Method Not Allowed",
     413: "Content Too Large",
     415: "Unsupported Media Type",
     422: "Unprocessable Content",
+    429: "Too Many Requests",
     500: "Internal Server Error",
     503: "Service Unavailable",
 }
 
 DETAILS = {
-    404: "nothing is at this path; GET /docs lists what there is",
+    404: "nothing is at this path; the documentation lists what there is",
     405: "this path does not take this method; see the Allow header",
     500: "something went wrong here; quote request_id when you report it",
 }
 
 RETRY_AFTER_S = "5"
+CHALLENGE = 'ApiKey realm="iris_api"'
 
 _STATUS_OF: dict[type[IrisApiError], int] = {
+    PathNotServed: 404,
+    KeyRefused: 401,
+    TooManyRequests: 429,
     BodyTooLarge: 413,
     UnsupportedBody: 415,
     MalformedJson: 400,
@@ -56,6 +65,7 @@ _STATUS_OF: dict[type[IrisApiError], int] = {
 }
 
 _DETAIL_OF: dict[type[IrisApiError], str] = {
+    PathNotServed: DETAILS[404],
     BodyTooLarge: f"the body exceeds {MAX_BODY_BYTES // 1024} KiB; split the request",
     InvalidInputs: "the inputs cannot be predicted; see errors",
     ModelUnusable: "the model does not answer as it should",
@@ -124,6 +134,10 @@ def problem_of(error: IrisApiError) -> Problem:
     # The texts of those without an entry are written for clients.
     detail = _DETAIL_OF.get(kind, str(error))
     headers = {"Retry-After": RETRY_AFTER_S} if status == 503 else {}
+    if isinstance(error, KeyRefused):
+        headers = {"WWW-Authenticate": CHALLENGE}
+    if isinstance(error, TooManyRequests):
+        headers = {"Retry-After": str(error.wait_s)}
     if isinstance(error, InvalidInputs):
         return Problem(status, detail, error.faults, error.more)
     return Problem(status, detail, headers=headers)

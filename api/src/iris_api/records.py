@@ -4,9 +4,9 @@ Keep every prediction on record: one JSON line a request, written before the ans
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from loguru import logger
@@ -33,8 +33,6 @@ class Records:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._torn = False
-        self._lines: list[str] = []
-        self._written: asyncio.Future[None]
         self._sink = logger.add(
             self._append,
             level=LEVEL,
@@ -46,45 +44,25 @@ class Records:
         # raw: the line is complete, loguru must not format it.
         self._log = logger.bind(records=self).opt(raw=True).log
 
-    async def write(self, line: str) -> None:
+    def write(self, lines: Sequence[bytes]) -> None:
         """
-        Write one record; when this returns, the kernel has it.
-
-        Requests that are answered in the same turn of the event loop share one
-        write: it costs several times what their answers do.
+        Write records together; when this returns, the kernel has them.
 
         Parameters
         ----------
-        line : str
-            A JSON object in one line, without a line end; serialised, so that no
-            text of a client can start a line of its own.
+        lines : sequence of bytes
+            Each a JSON object in one line, without a line end; serialised, so that
+            no text of a client can start a line of its own.
 
         Raises
         ------
         RecordNotWritten
-            If the destination does not take all that is written together.
+            If the destination does not take all of them.
         """
-        if not self._lines:
-            loop = asyncio.get_running_loop()
-            self._written = loop.create_future()
-            loop.call_soon(self._flush, self._written)
-        self._lines.append(line)
-        await self._written
-
-    def _flush(self, written: asyncio.Future[None]) -> None:
-        text = "\n".join(self._lines)
-        self._lines.clear()
-        reason = None
         try:
-            self._log(LEVEL, text)
+            self._log(LEVEL, b"\n".join(lines).decode())
         except OSError as error:
-            reason = error.strerror or "unknown reason"
-        if written.done():  # cancelled: its requests have run out of grace
-            return
-        if reason is None:
-            written.set_result(None)
-        else:
-            written.set_exception(RecordNotWritten(reason))
+            raise RecordNotWritten(error.strerror or "unknown reason") from None
 
     def close(self) -> None:
         """Take no more records."""

@@ -1,5 +1,5 @@
 """
-Everything over FastAPI: what the model is, how the process is, and the documentation.
+Over FastAPI: what the model is, how the process is, and the documentation.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from iris_api import __version__
 from iris_api.errors import IrisApiError, Stopping
-from iris_api.openapi import describe_api, problem_response
+from iris_api.openapi import NOT_READY, describe_api, problem_response
 from iris_api.predictor import Predictor
 from iris_api.problems import MEDIA_TYPE, Problem, problem_of, problem_of_status
 from iris_api.schemas import Health, ModelCard, Schemas, Status
@@ -38,7 +38,9 @@ class Lifecycle:
     answered: int = 0
 
 
-def build_app(predictor: Predictor, schemas: Schemas, lifecycle: Lifecycle) -> FastAPI:
+def build_app(
+    predictor: Predictor, schemas: Schemas, lifecycle: Lifecycle, keyed: bool = False
+) -> FastAPI:
     """
     Return the application for all that is not hot.
 
@@ -50,6 +52,8 @@ def build_app(predictor: Predictor, schemas: Schemas, lifecycle: Lifecycle) -> F
         Documents of the prediction route, for the documentation.
     lifecycle : Lifecycle
         Decides on readiness.
+    keyed : bool
+        Whether clients need a key, for the documentation to say so.
     """
     card = predictor.card
     app = FastAPIOffline(
@@ -58,9 +62,10 @@ def build_app(predictor: Predictor, schemas: Schemas, lifecycle: Lifecycle) -> F
         description=f"Predicts {card.target}: {', '.join(card.classes)}.",
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     _add_routes(app, predictor, lifecycle)
-    document = describe_api(app, schemas, predictor)
+    document = describe_api(app, schemas, predictor, keyed)
     app.openapi = lambda: document  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(IrisApiError, _answer_our_error)
@@ -70,22 +75,19 @@ def build_app(predictor: Predictor, schemas: Schemas, lifecycle: Lifecycle) -> F
 
 def _add_routes(app: FastAPI, predictor: Predictor, lifecycle: Lifecycle) -> None:
     card = predictor.card
-    health = Health(
+    identity = Health(
         name="iris_api", api_version=__version__, model_version=card.version
     )
-    not_ready = problem_response("The model or the process is not ready.", 503)
-
-    @app.get("/", include_in_schema=False)
-    async def start() -> RedirectResponse:
-        return RedirectResponse("/docs")
+    when = "The model or the process is not ready."
+    not_ready = problem_response(when, 503, NOT_READY)
 
     @app.get("/v1/model", tags=["model"], summary="What the model is")
     async def model() -> ModelCard:
         return card
 
     @app.get("/health", tags=["process"], summary="Who is answering")
-    async def who() -> Health:
-        return health
+    async def health() -> Health:
+        return identity
 
     @app.get("/livez", tags=["process"], summary="Whether the process is alive")
     async def livez() -> Status:

@@ -20,6 +20,8 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 MAX_ROWS = 1_000
+# Places that a problem lists.
+MAX_FAULTS = 20
 
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -89,15 +91,15 @@ class ProblemEntry(BaseModel):
 
 
 class ProblemBody(BaseModel):
-    """An error answer (RFC 9457); ``errors`` lists at most 20 places."""
+    """An error answer (RFC 9457); ``errors`` lists the first places."""
 
     type: str
     title: str
     status: int
     detail: str
     request_id: str
-    errors: list[ProblemEntry] = []
-    more_errors: int = 0
+    errors: list[ProblemEntry] = Field(default=[], max_length=MAX_FAULTS)
+    more_errors: int = Field(default=0, ge=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +112,11 @@ class Schemas:
     request : TypeAdapter
         Validates a body, strictly, to ``{"inputs": rows}``.
     answer : TypeAdapter
-        Serialises ``{"model": ..., "predictions": ...}``.
-    record : TypeAdapter
-        Serialises the record of one request.
+        Describes ``{"model": ..., "predictions": ...}``.
     """
 
     request: TypeAdapter[Any]
     answer: TypeAdapter[Any]
-    record: TypeAdapter[Any]
 
 
 def build_schemas(card: ModelCard) -> Schemas:
@@ -146,19 +145,9 @@ def build_schemas(card: ModelCard) -> Schemas:
     answer = _typed_dict(
         "PredictAnswer", {"model": model, "predictions": list[prediction]}
     )
-    record = {
-        "request_id": str,
-        "time": str,
-        "model": model,
-        "inputs": list[dict[str, float]],
-        "labels": list[str],
-        "probabilities": list[dict[str, float]],
-        "duration_ms": float,
-    }
     return Schemas(
         request=TypeAdapter(_strict("PredictRequest", {"inputs": rows})),
         answer=TypeAdapter(answer),
-        record=TypeAdapter(_typed_dict("Record", record)),
     )
 
 

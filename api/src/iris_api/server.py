@@ -13,6 +13,7 @@ from types import FrameType
 from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from iris_api.cork import Corked
 from iris_api.errors import ListenerBusy
 from iris_api.gateway import Gateway, choose_request_id
 from iris_api.problems import MEDIA_TYPE, problem_of_status
@@ -26,6 +27,12 @@ QUIET_S = 1.0
 
 class Protocol(HttpToolsProtocol):
     """uvicorn's HTTP, whose own errors are problems too."""
+
+    def connection_made(  # type: ignore[override]
+        self, transport: asyncio.Transport
+    ) -> None:
+        """Begin a connection; each answer leaves in one piece."""
+        super().connection_made(Corked(transport))
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP, and close."""
@@ -95,9 +102,16 @@ class DrainingServer(Server):
             await asyncio.sleep(TICK_S)
 
 
-def open_listener(host: str, port: int) -> socket.socket:
+def open_listener(host: str, port: int, which: str = "") -> socket.socket:
     """
     Return a socket that listens.
+
+    Parameters
+    ----------
+    host, port : str, int
+        Where.
+    which : str
+        What the settings of the two begin with, such as ``PRIVATE_``.
 
     Raises
     ------
@@ -112,7 +126,7 @@ def open_listener(host: str, port: int) -> socket.socket:
         reason = (error.strerror or "not an address").split(" (")[0].lower()
         raise ListenerBusy(
             f"cannot listen on {host} port {port}: {reason}; "
-            "free it, or set IRIS_API_HOST or IRIS_API_PORT"
+            f"free it, or set IRIS_API_{which}HOST or IRIS_API_{which}PORT"
         ) from None
 
 

@@ -6,14 +6,32 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from iris_api.errors import SettingsInvalid
 
 PREFIX = "IRIS_API_"
+MIN_SALT = 16
+
+
+_RATE = re.compile(r"[1-9][0-9]{0,8}/(second|minute|hour|day)").fullmatch
+
+
+def _check_rate(text: str) -> str:
+    if not _RATE(text):
+        raise ValueError("write a number, a slash, and second, minute, hour or day")
+    return text
+
+
+def _check_salt(salt: SecretStr) -> SecretStr:
+    if len(salt.get_secret_value()) < MIN_SALT:
+        raise ValueError(f"needs {MIN_SALT} characters or more")
+    return salt
 
 
 class Settings(BaseSettings):
@@ -30,6 +48,18 @@ class Settings(BaseSettings):
         File that prediction records are appended to; standard output when None.
     grace_s : int
         Seconds that requests in flight get to finish when the process is stopped.
+    private_port : int or None
+        Port that alone serves documentation and metrics; None leaves them on `port`.
+    private_host : str
+        Address of that port.
+    keys : Path or None
+        File of the hashes of API keys; None asks nobody for a key.
+    rate_limit : str or None
+        Requests that a client may send in a window, such as ``100/second``.
+    record_inputs : {"values", "hash"}
+        Whether records tell inputs, or only which of them are equal.
+    record_salt : SecretStr or None
+        Secret of those hashes; None for a new one in each process.
     """
 
     model_config = SettingsConfigDict(
@@ -40,6 +70,12 @@ class Settings(BaseSettings):
     port: int = Field(default=8001, ge=1, le=65535)
     records: Path | None = None
     grace_s: int = Field(default=10, ge=0, le=3600)
+    private_port: int | None = Field(default=None, ge=1, le=65535)
+    private_host: str = "127.0.0.1"
+    keys: Path | None = None
+    rate_limit: Annotated[str, AfterValidator(_check_rate)] | None = None
+    record_inputs: Literal["values", "hash"] = "values"
+    record_salt: Annotated[SecretStr, AfterValidator(_check_salt)] | None = None
 
 
 def load_settings() -> Settings:
@@ -54,11 +90,25 @@ def load_settings() -> Settings:
     """
     _check_names()
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
-        raise SettingsInvalid(f"{name}: {first['msg']}") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise SettingsInvalid(f"{name}: {reason}") from None
+    _check_together(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    # A setting that does nothing is one that somebody believes to do something.
+    given = settings.model_fields_set
+    if settings.private_port == settings.port:
+        raise SettingsInvalid(f"{PREFIX}PRIVATE_PORT: must not be {PREFIX}PORT")
+    if "private_host" in given and settings.private_port is None:
+        raise SettingsInvalid(f"{PREFIX}PRIVATE_HOST: needs {PREFIX}PRIVATE_PORT")
+    if settings.record_salt is not None and settings.record_inputs != "hash":
+        raise SettingsInvalid(f"{PREFIX}RECORD_SALT: needs {PREFIX}RECORD_INPUTS=hash")
 
 
 def _check_names() -> None:

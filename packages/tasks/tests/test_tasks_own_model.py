@@ -178,6 +178,11 @@ def test_api_speaks_of_the_other_table_when_it_is_another(
     schema = json.dumps(get(ports[0], "/openapi.json"))
     assert "flavanoids" in schema
     assert "petal" not in schema
+    page = get(ports[0], "/page/data.json")
+    assert len(page["rows"]) == 178
+    assert {"barbera", "barolo", "grignolino"} == {
+        example["label"] for example in page["examples"]
+    }
 
 
 def test_router_compares_the_two_versions_when_the_labels_are_others(
