@@ -11,7 +11,9 @@ from shadow_router.tree import Condition, Leaf, grow
 
 #: Fewer sampled flips than this say nothing of where flips live.
 LEAST_FLIPS = 5
-_NEIGHBOURS = 8
+_NEIGHBOURS = 4
+#: A region with a smaller share of the flips is not worth a sentence.
+_LEAST_COVER = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def _regions(
         covers = inside / found
         beside = (len(leaf.members) - inside) / rest
         # Flips must be more at home here than inputs that agree.
-        if not leaf.conditions or covers <= beside:
+        if not leaf.conditions or covers <= max(beside, _LEAST_COVER):
             continue
         flips, others = covers * all_flips, beside * (all_inputs - all_flips)
         limits = _limits(leaf.conditions)

@@ -27,7 +27,7 @@ def table_of(samples: Sequence[Sample]) -> Table:
     """
     Return the samples that have all features, as numbers.
 
-    Numbers and booleans are taken as they are; of a text field, each frequent value
+    Numbers and booleans that vary are taken as they are; of a text field, each frequent value
     is a feature of its own, `colour = red`, that is 0 or 1.
     """
     read = [_fields(json.loads(sample.input)) for sample in samples]
@@ -42,8 +42,14 @@ def table_of(samples: Sequence[Sample]) -> Table:
         if None not in row:
             rows.append(tuple(float(number or 0) for number in row))
             chosen.append(sample)
-    names = (f"{name} = {value}" if value else name for name, value in columns)
-    return Table(tuple(names), tuple(rows), tuple(chosen))
+    names = [f"{name} = {value}" if value else name for name, value in columns]
+    # What is the same in every input tells nothing of it.
+    telling = [at for at, one in enumerate(zip(*rows, strict=True)) if len(set(one)) > 1]
+    return Table(
+        tuple(names[at] for at in telling),
+        tuple(tuple(row[at] for at in telling) for row in rows),
+        tuple(chosen),
+    )
 
 
 def _fields(row: Document) -> dict[str, Document]:

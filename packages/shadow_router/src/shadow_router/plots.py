@@ -28,6 +28,7 @@ TRACED = ("flips", "confident_flips", "distance")
 _POINTS = 48
 _MERGED = 8
 _COLOURS = 7
+_WIDEST = Scale(1e-3, 1e12, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +132,10 @@ def _point(x: float, y: Scale, value: float) -> str:
 
 
 def _decades(x: Scale) -> tuple[Tick, ...]:
-    ticks = [Tick(x.at(value), _short(value)) for value in powers(x)]
-    return tuple(tick for tick in ticks if 8 <= tick.at <= BAND_WIDTH - 8)
+    bases = (1,) if x.high / x.low > 1e3 else (1, 2, 5)
+    values = [base * power for power in powers(_WIDEST) for base in bases]
+    inside = [value for value in values if x.low <= value <= x.high]
+    return tuple(Tick(x.at(value), _short(value)) for value in inside)
 
 
 def _short(value: float) -> str:
@@ -176,7 +179,7 @@ def _curves(clock: str, sketch: Sketch) -> Curves:
     )
     edges = [fine_edges_ms(_MERGED * at)[1] for at in (first, last - 1)]
     x = Scale(edges[0], edges[1], CURVE_WIDTH)
-    values = [base * power for power in powers(Scale(1e-3, 1e5, 1)) for base in (1, 3)]
+    values = [base * power for power in powers(_WIDEST) for base in (1, 3)]
     ticks = [Tick(x.at(v), f"{v:g} ms") for v in values if x.low <= v <= x.high]
     return Curves(clock, int(sketch.pairs), tuple(lines), tuple(ticks))
 

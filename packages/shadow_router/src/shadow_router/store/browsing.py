@@ -4,6 +4,7 @@ Reading for people: kept discrepancies, sampled inputs, the past of the bounds.
 Everything here is bounded by what is kept, never by what was compared.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,16 +119,13 @@ def _found(connection: sa.Connection, wanted: Filter, skip: int, take: int) -> F
         .order_by(b.comparison_id.desc())
         .limit(_LOOKED_THROUGH)
     ).all()
-    ids = [row.id for row in kept if _is_wanted(row, wanted)]
-    counts: dict[str, int] = {}
-    for row in kept:
-        counts[row.fate] = counts.get(row.fate, 0) + 1
+    ids = [row_id for row_id, *rest in kept if _is_wanted(*rest, wanted)]
+    counts = Counter(fate for _, fate, _, _ in kept)
     items = _discrepancies(connection, ids[skip : skip + take])
     return Found(len(ids), tuple(items), counts)
 
 
-def _is_wanted(row: sa.Row[tuple[int, str, str, str]], wanted: Filter) -> bool:
-    _, fate, live, shadow = row.tuple()
+def _is_wanted(fate: str, live: str, shadow: str, wanted: Filter) -> bool:
     if wanted.fate and fate != wanted.fate:
         return False
     if not (wanted.live or wanted.shadow):
@@ -182,7 +180,7 @@ def _samples(connection: sa.Connection, stratum: str) -> tuple[Sample, ...]:
         .order_by(c.digest)
         .limit(samples.KEPT_INPUTS)
     )
-    return tuple(Sample(*row) for row in connection.execute(chosen).tuples())
+    return tuple(Sample(*row) for row in connection.execute(chosen))
 
 
 def _history(connection: sa.Connection) -> tuple[Moment, ...]:
