@@ -14,6 +14,8 @@ import re
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +92,7 @@ def run_steps(role: str, version: str, rows: list[dict[str, object]]) -> list[St
 def compare_steps(live: list[Step], shadow: list[Step]) -> dict[str, object]:
     """Return the first step that differs, and what is to be said of each."""
     steps = []
-    for at in range(max(len(live), len(shadow))):
-        ours, its = (
-            side[at] if at < len(side) else None for side in (live, shadow)
-        )
+    for ours, its in side_by_side(live, shadow):
         said = difference(ours, its)
         name = (ours or its or {})["name"]
         steps.append({"name": name, "differs": bool(said), "said": said or "the same"})
@@ -101,16 +100,32 @@ def compare_steps(live: list[Step], shadow: list[Step]) -> dict[str, object]:
     return {"first": first, "steps": steps}
 
 
+def side_by_side(
+    live: list[Step], shadow: list[Step]
+) -> Iterator[tuple[Step | None, Step | None]]:
+    """Yield steps of the same name as pairs, and those of one version alone."""
+    names = [[step["name"] for step in side] for side in (live, shadow)]
+    for kind, a, b, c, d in SequenceMatcher(None, *names, autojunk=False).get_opcodes():
+        if kind == "equal":
+            yield from zip(live[a:b], shadow[c:d], strict=True)
+        else:
+            yield from ((step, None) for step in live[a:b])
+            yield from ((None, step) for step in shadow[c:d])
+
+
 def difference(live: Step | None, shadow: Step | None) -> str:
     """Return how one step's outputs differ, or an empty string."""
     if live is None or shadow is None:
         return f"only {'live' if shadow is None else 'the shadow'} has this step"
-    if live["name"] != shadow["name"]:
-        return f"the shadow has the step {shadow['name']} here"
     ours, its = live["columns"], shadow["columns"]
     if ours.keys() != its.keys():
-        missing, extra = sorted(ours.keys() - its.keys()), sorted(its.keys() - ours.keys())
-        names = [*(f"{n} is missing" for n in missing), *(f"{n} is extra" for n in extra)]
+        missing, extra = sorted(ours.keys() - its.keys()), sorted(
+            its.keys() - ours.keys()
+        )
+        names = [
+            *(f"{n} is missing" for n in missing),
+            *(f"{n} is extra" for n in extra),
+        ]
         return f"columns: {', '.join(names)}"
     apart = {
         name: [abs(a - b) for a, b in zip(ours[name], its[name], strict=True)]

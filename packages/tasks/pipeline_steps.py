@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 import pandas as pd
+
 from iris_model.artefact import load_pipeline
 
 

@@ -162,9 +162,13 @@ def test_filter_by_fate_survives_a_refresh(page):
 
 def test_flips_are_said_to_live_where_they_do(page):
     region = page.locator(".regions code").first
-    low, high = re.search(r"(3\.9\d*|4) < .* ≤ (4\.9\d*|5)", region.inner_text()).groups()
+    low, high = re.search(
+        r"(3\.9\d*|4) < .* ≤ (4\.9\d*|5)", region.inner_text()
+    ).groups()
     assert 3.9 < float(low) < 4.05 and 4.9 < float(high) < 5.05
-    expect(page.locator(".regions span").first).to_contain_text("holds 100 % of all flips")
+    expect(page.locator(".regions span").first).to_contain_text(
+        "holds 100 % of all flips"
+    )
     expect(page.locator(".legend")).to_contain_text("both say setosa")
 
 
@@ -192,7 +196,9 @@ def copied(page, button):
 
 def test_curl_that_is_copied_shows_the_difference_again(page):
     text = copied(page, "Copy as curl")
-    done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, timeout=20)
+    done = subprocess.run(
+        ["bash", "-c", text], capture_output=True, text=True, timeout=20
+    )
     live, shadow = done.stdout.replace("}{", "}\n{").splitlines()
     labels = [json.loads(one)["predictions"][0]["label"] for one in (live, shadow)]
     assert labels == ["setosa", HOSTILE]
@@ -201,7 +207,15 @@ def test_curl_that_is_copied_shows_the_difference_again(page):
 def test_pytest_that_is_copied_fails_until_the_shadow_agrees(page, flipping, tmp_path):
     path = tmp_path / "test_copied.py"
     path.write_text(copied(page, "Copy as pytest"))
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        str(path),
+    ]
 
     def run(**environment):
         return subprocess.run(
@@ -275,4 +289,6 @@ def test_page_says_what_to_do_when_nothing_was_compared(browser, live, shadow, s
         expect(page.locator(".reason")).to_have_text(
             "No two answers have been compared yet."
         )
-        expect(page.locator("#report")).to_contain_text("Send traffic to the public port")
+        expect(page.locator("#report")).to_contain_text(
+            "Send traffic to the public port"
+        )

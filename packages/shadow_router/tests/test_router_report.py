@@ -74,7 +74,9 @@ def test_page_shows_the_figures_of_the_json_when_both_are_read(hostile):
     assert "20.00% of 20 unique inputs" in page
     assert found["verdict"]["state"] == "FAIL"
     for gate in found["verdict"]["gates"]:
-        row = re.search(rf'<li class="gate (\w+)">\s*<details id="gate-{gate["name"]}"', page)
+        row = re.search(
+            rf'<li class="gate (\w+)">\s*<details id="gate-{gate["name"]}"', page
+        )
         assert row[1].upper() == gate["state"]
     assert found["rules"]["sha256"] in page
     assert found["format"] == 1

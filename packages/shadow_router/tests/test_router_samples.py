@@ -11,8 +11,7 @@ from shadow_router.findings import gather, parse_query
 from shadow_router.plots import bands
 from shadow_router.records import Fate
 from shadow_router.rules import DEFAULT
-from shadow_router.store import Batch, Filter, Store, read_details, samples
-from shadow_router.store import FILE_NAME
+from shadow_router.store import FILE_NAME, Batch, Filter, Store, read_details, samples
 
 
 def fill(directory, numbers, flips=(), batch=50):
@@ -39,10 +38,14 @@ def test_sample_holds_the_smallest_digests_when_more_came(tmp_path, monkeypatch)
     assert len(everything) == 300
     for stratum in ("flip", "agree"):
         whole = [row for row in everything if row[0] == stratum]
-        assert [row for row in kept(tmp_path / "few") if row[0] == stratum] == whole[:20]
+        assert [row for row in kept(tmp_path / "few") if row[0] == stratum] == whole[
+            :20
+        ]
 
 
-def test_sample_is_the_same_when_inputs_repeat_and_writers_restart(tmp_path, monkeypatch):
+def test_sample_is_the_same_when_inputs_repeat_and_writers_restart(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(samples, "KEPT_INPUTS", 20)
     fill(tmp_path / "once", range(100))
     for numbers in (range(60), range(100), range(40, 100)):
@@ -70,7 +73,7 @@ def test_history_grows_with_the_logarithm_of_the_evidence(tmp_path):
 def test_bands_end_at_the_bounds_of_the_verdict(tmp_path):
     fill(tmp_path, range(500), flips=range(5))
     found = gather(tmp_path)
-    (flips, *_) = bands(found.history, DEFAULT, 0.005)
+    flips, *_ = bands(found.history, DEFAULT, 0.005)
     gate = next(g for g in found.summary.verdict.gates if g.name == "flips")
     assert flips.said == gate.parts[0].said
 
@@ -146,7 +149,9 @@ def test_a_flip_far_down_a_long_request_is_still_shown(tmp_path):
     item = compared(1)
     from dataclasses import replace
 
-    item = replace(item, difference=replace(evidence.found(*rows), fate=Fate.LABEL_FLIP))
+    item = replace(
+        item, difference=replace(evidence.found(*rows), fate=Fate.LABEL_FLIP)
+    )
     store = Store(tmp_path)
     store.write(Batch([item]))
     store.close()

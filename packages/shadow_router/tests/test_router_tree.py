@@ -14,7 +14,7 @@ from shadow_router.tree import grow
 
 
 def clouds(seed, n=600):
-    """Rows without ties (and large leaves, so that no two splits are as good), hits mostly in one corner."""
+    """Rows of noise, so that no two splits are as good; most hits in one corner."""
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(n, 4))
     hits = (rows[:, 1] > 0.3) & (rows[:, 2] + 0.3 * rows[:, 0] < -0.2)
@@ -25,7 +25,9 @@ def clouds(seed, n=600):
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_tree_puts_every_row_where_scikit_learn_does(seed, depth):
     rows, hits = clouds(seed)
-    weights = np.where(hits, len(hits) / (2 * hits.sum()), len(hits) / (2 * (~hits).sum()))
+    weights = np.where(
+        hits, len(hits) / (2 * hits.sum()), len(hits) / (2 * (~hits).sum())
+    )
     leaves = grow(rows.tolist(), hits.tolist(), weights.tolist(), depth, least=20)
     oracle = DecisionTreeClassifier(
         max_depth=depth, min_samples_leaf=20, class_weight="balanced", random_state=0
@@ -50,7 +52,9 @@ def test_conditions_of_a_leaf_hold_for_its_members_alone():
 
 
 def test_tree_stays_whole_when_nothing_can_be_told_apart():
-    assert [leaf.conditions for leaf in grow([[1.0]] * 20, [True, False] * 10, [1] * 20)] == [()]
+    assert [
+        leaf.conditions for leaf in grow([[1.0]] * 20, [True, False] * 10, [1] * 20)
+    ] == [()]
 
 
 def sample(row, flips=False, margin=0.1):

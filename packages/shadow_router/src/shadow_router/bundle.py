@@ -12,7 +12,6 @@ from shadow_router.store import Discrepancy, LatencySums
 from shadow_router.summary import Summary, shown_version
 from shadow_router.verdict import EXIT_CODES, Verdict
 
-
 #: Raised when a field of the document changes its meaning or goes.
 FORMAT = 1
 
@@ -34,7 +33,9 @@ def as_json(found: Findings) -> dict[str, object]:
 
 def _controls_json(found: Findings) -> dict[str, object] | None:
     controls = found.setting.controls
-    return controls and {
+    if controls is None:
+        return None
+    return {
         "sample_rate": controls.sample_rate,
         "killed": controls.is_killed,
         "closed": controls.is_closed,

@@ -91,7 +91,11 @@ def waterfall(accounts: Accounts) -> list[Step]:
     scale = 100 / received if received else 0.0
     steps = [Step("received", "total", received, 0.0, received * scale)]
     left = received
-    for group, total in (("skipped", "sampled"), ("lost", "sent to the shadow"), ("rest", "")):
+    for group, total in (
+        ("skipped", "sampled"),
+        ("lost", "sent to the shadow"),
+        ("rest", ""),
+    ):
         for fate, n in _group(accounts.fates, group):
             left -= n
             start, width = left * scale, n * scale

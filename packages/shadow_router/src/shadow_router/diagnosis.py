@@ -81,7 +81,7 @@ def diagnose(
     if sum(hits) >= LEAST_FLIPS and not all(hits):
         leaves = grow(table.rows, hits, _balanced(hits))
     regions = _regions(table, hits, leaves, all_flips, all_inputs)
-    return Diagnosis(table, regions, _neighbours(table, hits), _axes(table, leaves))
+    return Diagnosis(table, regions, _neighbours(table, hits), _axes(table, regions))
 
 
 def _balanced(hits: Sequence[bool]) -> list[float]:
@@ -176,10 +176,9 @@ def _nearest(
     return Neighbour(samples[flip], samples[nearest], sqrt(sum(apart)), steps)
 
 
-def _axes(table: Table, leaves: Sequence[Leaf]) -> tuple[int, ...]:
-    """Return the features the tree asks first, filled up by those that vary most."""
-    asked = [one.feature for leaf in leaves for one in leaf.conditions]
-    asked.sort(key=lambda at: -asked.count(at))
+def _axes(table: Table, regions: Sequence[Region]) -> tuple[int, ...]:
+    """Return the features that the largest region asks first, or the first ones."""
+    asked = [feature for region in regions for feature in region.limits]
     numeric = [at for at, name in enumerate(table.names) if " = " not in name]
     ordered = dict.fromkeys([*asked, *(numeric or range(len(table.names)))])
     return tuple(ordered)[:2]

@@ -27,8 +27,8 @@ def table_of(samples: Sequence[Sample]) -> Table:
     """
     Return the samples that have all features, as numbers.
 
-    Numbers and booleans that vary are taken as they are; of a text field, each frequent value
-    is a feature of its own, `colour = red`, that is 0 or 1.
+    Numbers and booleans that vary are taken as they are; of a text field, each
+    frequent value is a feature of its own, `colour = red`, that is 0 or 1.
     """
     read = [_fields(json.loads(sample.input)) for sample in samples]
     counts = Counter(name for fields in read for name in fields)
@@ -44,7 +44,9 @@ def table_of(samples: Sequence[Sample]) -> Table:
             chosen.append(sample)
     names = [f"{name} = {value}" if value else name for name, value in columns]
     # What is the same in every input tells nothing of it.
-    telling = [at for at, one in enumerate(zip(*rows, strict=True)) if len(set(one)) > 1]
+    telling = [
+        at for at, one in enumerate(zip(*rows, strict=True)) if len(set(one)) > 1
+    ]
     return Table(
         tuple(names[at] for at in telling),
         tuple(tuple(row[at] for at in telling) for row in rows),

@@ -126,9 +126,7 @@ def gather(
     found = diagnose(
         details.flips, details.agreeing, summary.unique_flips, summary.unique_inputs
     )
-    return Findings(
-        summary, details, found, (*past, now), asked, per_page, setting
-    )
+    return Findings(summary, details, found, (*past, now), asked, per_page, setting)
 
 
 def shown_url(url: str) -> str:

@@ -135,9 +135,7 @@ def _values(found: Findings, is_file: bool) -> dict[str, object]:
         "version": __version__,
         "loss_limit": LOSS_LIMIT,
         "gates": list(gate_rows(verdict, summary.evidence.inputs_per_s)),
-        "bands": plots.bands(
-            found.history, summary.rules, verdict.alpha / len(GATES)
-        ),
+        "bands": plots.bands(found.history, summary.rules, verdict.alpha / len(GATES)),
         "confusion": charts.confusion(summary.confusion),
         "margins": charts.margin_bars(found.details.margins),
         "scatter": plots.scatter(found.diagnosis, asked.across, asked.up),

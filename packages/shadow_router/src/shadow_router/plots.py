@@ -194,10 +194,9 @@ def _merged(counts: Mapping[int, float]) -> dict[int, float]:
 
 
 def _line(counts: Mapping[int, float], first: int, last: int, most: float) -> str:
-    step = CURVE_WIDTH / (last - first)
+    step, scale = CURVE_WIDTH / (last - first), (CURVE_HEIGHT - 8) / (most or 1)
     return " ".join(
-        f"{at * step:.1f},"
-        f"{CURVE_HEIGHT - counts.get(place, 0.0) / (most or 1) * (CURVE_HEIGHT - 8):.1f}"
+        f"{at * step:.1f},{CURVE_HEIGHT - scale * counts.get(place, 0.0):.1f}"
         for at, place in enumerate(range(first, last + 1))
     )
 
@@ -216,7 +215,9 @@ def scatter(found: Diagnosis, across: str, up: str) -> Scatter | None:
     samples = found.table.samples
     labels = sorted({one.live for one in samples if not one.is_flip})[:_COLOURS]
     agreeing = (
-        _dots(label, at, [i for i, s in enumerate(samples) if _agrees(s, label)], places)
+        _dots(
+            label, at, [i for i, s in enumerate(samples) if _agrees(s, label)], places
+        )
         for at, label in enumerate(labels)
     )
     flips = [i for i, one in enumerate(samples) if one.is_flip]

@@ -69,9 +69,7 @@ def interval(part: Part) -> Interval:
         scale = share_scale(part.limit, 100.0)
         values = powers(scale)
     show = shown_ratio if is_ratio else shown_share
-    ticks = (
-        Tick(scale.at(v), show(v)) for v in values if scale.low <= v <= scale.high
-    )
+    ticks = (Tick(scale.at(v), show(v)) for v in values if scale.low <= v <= scale.high)
     return Interval(
         name=part.name,
         state=part.state.value.lower(),

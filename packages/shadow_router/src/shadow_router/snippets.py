@@ -98,7 +98,7 @@ def _reader(name: str, path: str) -> str:
     return "\n".join([*lines, "    return found"])
 
 
-_SHAPE = '''\
+_SHAPE = """\
 def has_same_shape(one, other):
     if isinstance(one, dict) and isinstance(other, dict):
         same = one.keys() == other.keys()
@@ -106,14 +106,14 @@ def has_same_shape(one, other):
     if isinstance(one, list) and isinstance(other, list):
         return all(map(has_same_shape, one, other))
     both = {type(one), type(other)}
-    return len(both) == 1 or both == {int, float}'''
-_NUMBERS = '''\
+    return len(both) == 1 or both == {int, float}"""
+_NUMBERS = """\
 def numbers(value):
     if isinstance(value, dict):
         value = [value[name] for name in sorted(value)]
     if isinstance(value, list):
         return [number for item in value for number in numbers(item)]
-    return [value]'''
+    return [value]"""
 _TEST = '''\
 """
 A difference between two versions of a model, as a test: {fate}.

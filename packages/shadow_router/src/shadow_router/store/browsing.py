@@ -119,7 +119,11 @@ def _found(connection: sa.Connection, wanted: Filter, skip: int, take: int) -> F
         .order_by(b.comparison_id.desc())
         .limit(_LOOKED_THROUGH)
     ).all()
-    ids = [row_id for row_id, *rest in kept if _is_wanted(*rest, wanted)]
+    ids = [
+        row_id
+        for row_id, fate, live, shadow in kept
+        if _is_wanted(fate, live, shadow, wanted)
+    ]
     counts = Counter(fate for _, fate, _, _ in kept)
     items = _discrepancies(connection, ids[skip : skip + take])
     return Found(len(ids), tuple(items), counts)
