@@ -13,6 +13,7 @@ from iris_api.predictor import Predictor
 from iris_api.records import open_records
 from iris_api.routes import Lifecycle
 from iris_api.server import build_server, open_listener
+from iris_api.settings import Settings
 
 NAMES = ("alcohol", "ash", "_id", "model_config", "h\u00f6he m", 'a"b', "a/b") + tuple(
     f"x{number}" for number in range(6)
@@ -114,7 +115,7 @@ def serve_model(model, records, wrap=lambda app: app):
     gateway = wrap(create_app(Predictor(model), kept, lifecycle))
     port = free_port()
     listener = open_listener("127.0.0.1", port)
-    server = build_server(gateway, lifecycle, 1)
+    server = build_server(gateway, lifecycle, Settings(grace_s=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -62,7 +62,10 @@ class Kept:
         """Post bytes; raise OSError or HTTPException if the connection is lost."""
         self._client.request("POST", "/v1/predict", body, JSON)
         response = self._client.getresponse()
-        return Reply(response.status, response.headers, response.read())
+        reply = Reply(response.status, response.headers, response.read())
+        if reply.headers["Connection"] == "close":  # announced, so not lost
+            self.reopen()
+        return reply
 
 
 @dataclass
@@ -118,6 +121,28 @@ def send_bytes(port, content):
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
+@dataclass
+class Growth:
+    """How much more memory a process held at most than at first."""
+
+    bytes: int = 0
+
+
+@contextmanager
+def memory_growth(pid):
+    """Measure a process until the block ends."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")  # forget the peak so far
+    growth, before = Growth(), _read_memory(pid, "VmRSS")
+    yield growth
+    growth.bytes = _read_memory(pid, "VmHWM") - before
+
+
+def _read_memory(pid, name):
+    status = Path(f"/proc/{pid}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith(name)]
+    return int(line.split()[1]) * 1024
+
+
 def row_with(field, value):
     """Return a body with one row whose field holds the given JSON text."""
     fields = {name: json.dumps(number) for name, number in ROW.items()}
@@ -167,12 +192,12 @@ def check_problem(reply, status):
 
 
 @contextmanager
-def start_server(stdout=None, **settings):
+def start_server(stdout=None, command=(COMMAND,), **settings):
     """Run the console script until the block ends; ready when this returns."""
     port = int(settings.setdefault("IRIS_API_PORT", str(free_port())))
     talk_file = tempfile.NamedTemporaryFile("wb", suffix=".log")
     process = subprocess.Popen(
-        [COMMAND], env=environment(**settings), stdout=stdout, stderr=talk_file
+        command, env=environment(**settings), stdout=stdout, stderr=talk_file
     )
     server = Server(port, process, settings.get("IRIS_API_RECORDS"), talk_file)
     try:

@@ -32,9 +32,19 @@ def test_openapi_lists_every_path_when_asked(openapi):
     assert sorted(openapi["paths"]) == [
         "/health",
         "/livez",
+        "/metrics",
         "/readyz",
         "/v1/model",
         "/v1/predict",
+        "/v2",
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/v2/models/{name}",
+        "/v2/models/{name}/infer",
+        "/v2/models/{name}/ready",
+        "/v2/models/{name}/versions/{version}",
+        "/v2/models/{name}/versions/{version}/infer",
+        "/v2/models/{name}/versions/{version}/ready",
     ]
 
 

@@ -4,7 +4,7 @@ import json
 import socket
 
 import pytest
-from api_server import ROW, check_problem, send_bytes
+from api_server import ROW, check_problem
 
 GOOD = json.dumps({"inputs": [ROW]}).encode()
 
@@ -49,24 +49,6 @@ def test_path_is_refused_as_a_problem_when_it_leads_nowhere(
     server, method, path, status
 ):
     check_problem(server.send(method, path), status)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"nonsense\r\n\r\n",
-        b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"POST /v1/predict HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-        b"POST /v1/predict HTTP/1.1\r\nContent-Length: 1\r\n"
-        b"Transfer-Encoding: chunked\r\n\r\n",
-    ],
-)
-def test_request_is_refused_as_a_problem_when_it_is_not_http(server, content):
-    answer = send_bytes(server.port, content)
-    head, _, body = answer.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 400 Bad Request")
-    assert b"content-type: application/problem+json" in head
-    assert json.loads(body)["status"] == 400
 
 
 def test_server_serves_on_when_a_client_leaves_in_the_middle_of_a_body(server):

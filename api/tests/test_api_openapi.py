@@ -45,6 +45,8 @@ def check_examples(openapi):
     """Assert that every answer with a body has examples, and that they fit."""
     for place, response in responses_of(openapi).items():
         for media in response.get("content", {}).values():
+            if media["schema"].get("format") == "binary":
+                continue
             schema = {**media["schema"], "components": openapi["components"]}
             examples = examples_of(media)
             assert examples, place
@@ -59,7 +61,9 @@ def test_openapi_is_valid_when_held_to_the_specification(openapi):
 
 def test_openapi_names_each_operation_shortly_when_asked(openapi):
     names = [name for name, status in responses_of(openapi) if status == "200"]
-    assert sorted(names) == ["health", "livez", "model", "predict", "readyz"]
+    ours = [name for name in names if not name.startswith("v2_")]
+    assert sorted(ours) == ["health", "livez", "metrics", "model", "predict", "readyz"]
+    assert len(set(names)) == len(names)
 
 
 def test_openapi_shows_examples_that_fit_when_asked(openapi):

@@ -1,21 +1,16 @@
 """How the process starts, says that it is well, and ends."""
 
-import http.client
-import json
 import shutil
 import signal
 import socket
 import subprocess
-import threading
 import time
 from pathlib import Path
 
 import pytest
-from api_server import JSON, ROW, free_port, run_command, start_server
+from api_server import ROW, free_port, run_command, start_server
 
 import iris_model
-
-BODY = json.dumps({"inputs": [ROW]}).encode()
 
 
 def test_health_names_both_versions_when_asked(server):
@@ -160,45 +155,3 @@ def test_unfinished_request_is_told_to_come_again_when_grace_is_over():
     assert answer.startswith(b"HTTP/1.1 503 Service Unavailable")
     assert b"connection: close" in answer
     assert b"retry-after: 5" in answer
-
-
-def test_no_request_goes_unanswered_when_twenty_clients_are_drained(tmp_path):
-    outcomes = []
-    with start_server(IRIS_API_RECORDS=str(tmp_path / "records.jsonl")) as server:
-        clients = [
-            threading.Thread(target=predict_until_closed, args=(server.port, outcomes))
-            for _ in range(20)
-        ]
-        for client in clients:
-            client.start()
-        time.sleep(0.5)
-        assert server.stop() == 0
-        for client in clients:
-            client.join()
-        answered = sum(count for count, _ in outcomes)
-        assert [lost for _, lost in outcomes] == [0] * 20
-        assert answered == len(server.read_records()) > 100
-
-
-def predict_until_closed(port, outcomes):
-    """Predict over kept-alive connections until refused; count what is lost."""
-    answered = lost = 0
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    while True:
-        try:
-            connection.connect()
-        except OSError:
-            break
-        closing = False
-        while not closing:
-            try:
-                connection.request("POST", "/v1/predict", BODY, JSON)
-                response = connection.getresponse()
-                assert response.read() and response.status == 200
-            except (OSError, http.client.HTTPException):
-                lost += 1
-                break
-            answered += 1
-            closing = response.headers["Connection"] == "close"
-        connection.close()
-    outcomes.append((answered, lost))

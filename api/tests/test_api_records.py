@@ -2,11 +2,9 @@
 
 import json
 import subprocess
-import threading
-from http.client import HTTPException
 
 import pytest
-from api_server import JSON, ROW, send, start_server
+from api_server import JSON, ROW, start_server
 
 BODY = json.dumps({"inputs": [ROW]}).encode()
 
@@ -76,35 +74,3 @@ def test_nothing_is_recorded_when_the_input_is_refused(server):
     before = len(server.read_records())
     assert server.predict({"inputs": []}).status == 422
     assert len(server.read_records()) == before
-
-
-@pytest.mark.parametrize("round_number", range(3))
-def test_every_acknowledged_prediction_is_recorded_when_killed(tmp_path, round_number):
-    acknowledged = []
-    with start_server(IRIS_API_RECORDS=str(tmp_path / "records.jsonl")) as server:
-        clients = [
-            threading.Thread(target=predict_on, args=(server.port, name, acknowledged))
-            for name in "abcd"
-        ]
-        for client in clients:
-            client.start()
-        while len(acknowledged) < 100 * (round_number + 1):
-            assert server.process.poll() is None
-        server.process.kill()
-        for client in clients:
-            client.join()
-        recorded = {record["request_id"] for record in server.read_records()}
-    assert set(acknowledged) <= recorded
-
-
-def predict_on(port, name, acknowledged):
-    """Predict until the server is gone; note what it acknowledged."""
-    for number in range(100_000):
-        request_id = f"{name}-{number}"
-        try:
-            headers = {**JSON, "X-Request-ID": request_id}
-            reply = send(port, "POST", "/v1/predict", BODY, headers)
-        except (OSError, HTTPException):
-            return
-        assert reply.status == 200
-        acknowledged.append(request_id)

@@ -10,6 +10,7 @@ from api_server import ROW
 
 import iris_model
 from iris_api.errors import InvalidInputs, RecordNotWritten
+from iris_api.metrics import Metrics
 from iris_api.predictor import MULTIPLE, Predictor
 from iris_api.turn import TURN_ROWS, Turn
 
@@ -44,6 +45,12 @@ class Kept:
         self.writes.append([json.loads(line)["request_id"] for line in lines])
 
 
+def build_turn(model, kept):
+    """Return a turn whose counts nobody reads."""
+    predictor = Predictor(model)
+    return Turn(predictor, kept, Metrics(predictor.card))
+
+
 def predict_together(turn, requests):
     """Return answers or errors of requests that arrive in one turn."""
 
@@ -59,7 +66,7 @@ def predict_together(turn, requests):
 def test_turn_asks_the_model_once_when_several_requests_are_there():
     model, kept = CountingModel(), Kept()
     found = predict_together(
-        Turn(Predictor(model), kept), [[WINE], [WINE] * 4, [{**WINE, "alcohol": -1.0}]]
+        build_turn(model, kept), [[WINE], [WINE] * 4, [{**WINE, "alcohol": -1.0}]]
     )
     assert model.calls == [MULTIPLE]
     assert kept.writes == [["0", "1", "2"]]
@@ -70,7 +77,7 @@ def test_turn_asks_the_model_once_when_several_requests_are_there():
 def test_turn_refuses_one_request_alone_when_the_model_has_no_answer_to_it():
     kept = Kept()
     found = predict_together(
-        Turn(Predictor(CountingModel()), kept), [[WINE], [WINE, EXTREME], [WINE]]
+        build_turn(CountingModel(), kept), [[WINE], [WINE, EXTREME], [WINE]]
     )
     assert isinstance(found[1], InvalidInputs)
     assert [fault.pointer for fault in found[1].faults] == ["/inputs/1"]
@@ -80,12 +87,12 @@ def test_turn_refuses_one_request_alone_when_the_model_has_no_answer_to_it():
 
 def test_turn_names_each_row_once_when_the_first_of_a_request_is_refused():
     # The rows that fill up the matrix are copies of the first.
-    (refused,) = predict_together(Turn(Predictor(CountingModel()), Kept()), [[EXTREME]])
+    (refused,) = predict_together(build_turn(CountingModel(), Kept()), [[EXTREME]])
     assert ([f.pointer for f in refused.faults], refused.more) == (["/inputs/0"], 0)
 
 
 def test_turn_answers_nobody_when_records_cannot_be_written():
-    turn = Turn(Predictor(CountingModel()), Kept(full=True))
+    turn = build_turn(CountingModel(), Kept(full=True))
     found = predict_together(turn, [[WINE], [WINE]])
     assert [type(error) for error in found] == [RecordNotWritten] * 2
 
@@ -95,14 +102,14 @@ def test_turn_fails_every_request_when_something_unforeseen_happens():
         def probabilities(self, matrix):
             raise ZeroDivisionError
 
-    found = predict_together(Turn(Predictor(Broken()), Kept()), [[WINE], [WINE]])
+    found = predict_together(build_turn(Broken(), Kept()), [[WINE], [WINE]])
     assert [type(error) for error in found] == [ZeroDivisionError] * 2
 
 
 def test_turn_leaves_rows_to_the_next_when_there_are_too_many():
     model, kept = CountingModel(), Kept()
     many = [[WINE] * (TURN_ROWS - 8), [WINE] * 8, [WINE]]
-    found = predict_together(Turn(Predictor(model), kept), many)
+    found = predict_together(build_turn(model, kept), many)
     assert kept.writes == [["0", "1"], ["2"]]
     assert model.calls == [TURN_ROWS, MULTIPLE]
     assert [len(one.answers.labels) for one in found] == [TURN_ROWS - 8, 8, 1]
@@ -110,7 +117,7 @@ def test_turn_leaves_rows_to_the_next_when_there_are_too_many():
 
 def test_turn_records_nothing_of_a_request_when_it_was_cancelled_before():
     kept = Kept()
-    turn = Turn(Predictor(CountingModel()), kept)
+    turn = build_turn(CountingModel(), kept)
 
     async def cancel_one():
         first, second = (

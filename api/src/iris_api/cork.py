@@ -45,6 +45,11 @@ class Corked(asyncio.Transport):
         self._release()
         self._transport.close()
 
+    def write_eof(self) -> None:
+        """Send what is held, then no more."""
+        self._release()
+        self._transport.write_eof()
+
     def abort(self) -> None:
         """Close at once; what is held is lost."""
         self._held.clear()

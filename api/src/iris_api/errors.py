@@ -15,6 +15,8 @@ IrisApiError
 ├── UnsupportedBody         the headers announce something other than plain JSON
 ├── MalformedJson           the bytes are not JSON
 ├── InvalidInputs           JSON, but not rows this model can predict
+├── UnknownModel            a model or version that this process does not serve
+├── Overloaded              no room for one more large body
 ├── RecordNotWritten        a prediction that cannot be kept on record
 └── Stopping                the process is about to end
 
@@ -24,6 +26,20 @@ IrisApiError
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+# What is wrong with an input, as it is counted: a fixed set.
+Reason = Literal[
+    "missing",
+    "unknown",
+    "repeated",
+    "not_a_number",
+    "not_finite",
+    "wrong_size",
+    "wrong_type",
+    "no_answer",
+    "invalid",
+]
 
 
 class IrisApiError(Exception):
@@ -100,10 +116,16 @@ class Fault:
         JSON pointer (RFC 6901) to the place; empty for the whole document.
     detail : str
         What is wrong and what to do; never the value.
+    reason : Reason
+        What is wrong, in a word of a fixed set.
+    field : str
+        The feature it is about; another text when it is about none.
     """
 
     pointer: str
     detail: str
+    reason: Reason = "invalid"
+    field: str = ""
 
 
 class InvalidInputs(IrisApiError):
@@ -122,6 +144,14 @@ class InvalidInputs(IrisApiError):
         super().__init__(f"{len(faults) + more} faults")
         self.faults = faults
         self.more = more
+
+
+class UnknownModel(IrisApiError):
+    """Raised when another model or version is asked for; says which is served."""
+
+
+class Overloaded(IrisApiError):
+    """Raised when the large bodies that are here already leave no room for one more."""
 
 
 class RecordNotWritten(IrisApiError):

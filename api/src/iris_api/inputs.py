@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from iris_api.errors import Fault, InvalidInputs, MalformedJson
+from iris_api.errors import Fault, InvalidInputs, MalformedJson, Reason
 from iris_api.schemas import MAX_FAULTS, MAX_ROWS, Rows
 
 # Listing costs more than finding: above this many faults, they are only counted.
@@ -24,7 +24,7 @@ MAX_DEPTH = 8
 # Comparing two names takes some 25 microseconds; this many are done per answer.
 MAX_COMPARISONS = 300
 
-_REASONS = {
+_DETAILS = {
     "missing": "required field is missing; add it",
     "float_type": "must be a number, written without quotes",
     "finite_number": "must be a finite number",
@@ -33,9 +33,20 @@ _REASONS = {
     "list_type": "must be a list of rows",
     "dict_type": "must be an object",
 }
+_REASONS: dict[str, Reason] = {
+    "missing": "missing",
+    "extra_forbidden": "unknown",
+    "float_type": "not_a_number",
+    "finite_number": "not_finite",
+    "too_short": "wrong_size",
+    "too_long": "wrong_size",
+    "list_type": "wrong_type",
+    "dict_type": "wrong_type",
+}
 _TOO_MUCH = Fault(
     "",
     f"too much to look into; send 1 to {MAX_ROWS:,} rows of the model's fields alone",
+    "wrong_size",
 )
 _Place = tuple[str | int, ...]
 # A list, or an object as a tuple of pairs.
@@ -81,8 +92,7 @@ class InputParser:
             If a field is unknown, missing or twice there, a value is not a finite
             number, or there are too few or too many rows.
         """
-        if len(body) > self._most_brackets:
-            _check_brackets(body, self._most_brackets)
+        check_brackets(body, self._most_brackets)
         try:
             rows: Rows = self._validate(body)["inputs"]
         except ValidationError as error:
@@ -90,7 +100,7 @@ class InputParser:
         # In a valid document every string is a key, so two quotes a key is all
         # there can be; more is a repeated key, or an escaped quote in a name.
         if body.count(b'"') != 2 + 2 * len(self._names) * len(rows):
-            _check_duplicates(body)
+            check_duplicates(body)
         return rows
 
     def _refusal(self, error: ValidationError) -> MalformedJson | InvalidInputs:
@@ -99,7 +109,7 @@ class InputParser:
             return InvalidInputs((_TOO_MUCH,), count)
         found = error.errors(include_input=False, include_url=False)
         if found[0]["type"] == "json_invalid":
-            return MalformedJson(_describe_syntax(found[0]["ctx"]["error"]))
+            return MalformedJson(describe_syntax(found[0]["ctx"]["error"]))
         faults = [
             self._fault(one["type"], one["loc"], position)
             for position, one in enumerate(found[:MAX_FAULTS])
@@ -107,18 +117,33 @@ class InputParser:
         return InvalidInputs(tuple(faults), count - len(faults))
 
     def _fault(self, kind: str, place: Sequence[str | int], position: int) -> Fault:
-        detail = _REASONS.get(kind, "is not valid")
+        detail = _DETAILS.get(kind, "is not valid")
         if kind == "extra_forbidden":
             known = self._names if len(place) > 1 else ("inputs",)
             compared = known if position < self._proposals else ()
             detail = describe_unknown(str(place[-1]), compared)
-        return Fault(pointer_to(place), detail)
+        reason = _REASONS.get(kind, "invalid")
+        return Fault(pointer_to(place), detail, reason, field_of(place))
 
 
-def _check_brackets(body: bytes, most: int) -> None:
-    # The parser takes some 400 bytes and a microsecond for each list or object: a
-    # body full of them would cost 100 ms and 70 MB.
-    if body.count(b"[") + body.count(b"{") > most:
+def check_brackets(body: bytes, most: int) -> None:
+    """
+    Raise when a body has so many lists and objects that parsing it would be felt.
+
+    Parameters
+    ----------
+    body : bytes
+        Unread. The parser takes some 400 bytes and a microsecond for each bracket:
+        256 KiB full of them would cost 100 ms and 70 MB.
+    most : int
+        More brackets than any valid body has.
+
+    Raises
+    ------
+    InvalidInputs
+        About the whole body.
+    """
+    if len(body) > most and body.count(b"[") + body.count(b"{") > most:
         raise InvalidInputs((_TOO_MUCH,))
 
 
@@ -159,7 +184,13 @@ def pointer_to(place: Sequence[str | int]) -> str:
     return "".join(parts)
 
 
-def _describe_syntax(message: str) -> str:
+def field_of(place: Sequence[str | int]) -> str:
+    """Return the key that a place ends with; empty where it ends in none."""
+    return place[-1] if place and isinstance(place[-1], str) else ""
+
+
+def describe_syntax(message: str) -> str:
+    """Return what keeps bytes from being JSON, from the parser's message."""
     # jiter's messages quote nothing, but their wording is not ours to promise.
     position = _POSITION.search(message)
     where = f" (line {position[1]}, column {position[2]})" if position else ""
@@ -172,14 +203,30 @@ def _describe_syntax(message: str) -> str:
     return f"the body is not JSON{where}; send UTF-8 encoded JSON without a BOM"
 
 
-def _check_duplicates(body: bytes) -> None:
+def check_duplicates(body: bytes) -> None:
+    """
+    Raise when an object holds a key twice.
+
+    Parameters
+    ----------
+    body : bytes
+        JSON that a first parse has found well-formed and not too deep.
+
+    Raises
+    ------
+    InvalidInputs
+        Naming each place.
+    """
     # Objects become tuples of their pairs, repeated ones included.
     document = json.loads(body, object_pairs_hook=tuple, parse_int=len)
     places: list[_Place] = []
     _find_repeated(document, (), places)
     if places:
         detail = "field is there more than once; keep one"
-        shown = tuple(Fault(pointer_to(one), detail) for one in places[:MAX_FAULTS])
+        shown = tuple(
+            Fault(pointer_to(place), detail, "repeated", field_of(place))
+            for place in places[:MAX_FAULTS]
+        )
         raise InvalidInputs(shown, len(places) - len(shown))
 
 

@@ -16,6 +16,8 @@ from iris_api.errors import CannotStart, ModelUnusable
 from iris_api.gateway import Gateway
 from iris_api.inputs import InputParser
 from iris_api.keys import make_key
+from iris_api.metrics import Metrics
+from iris_api.open_inference import OpenInference
 from iris_api.page import add_page
 from iris_api.prediction import Prediction
 from iris_api.predictor import Predictor, load_predictor
@@ -53,13 +55,15 @@ def create_app(
         What to record in place of the inputs; None records their values.
     """
     schemas = build_schemas(predictor.card)
+    metrics = Metrics(predictor.card)
     parser = InputParser(schemas.request, [f.name for f in predictor.card.features])
-    turn = Turn(predictor, records, redaction)
+    turn = Turn(predictor, records, metrics, redaction)
     prediction = Prediction(turn, parser, predictor.card)
+    open_inference = OpenInference(prediction, predictor, lifecycle)
     keyed = access is not None and access.keyed
-    app = build_app(predictor, schemas, lifecycle, keyed)
+    app = build_app(predictor, schemas, lifecycle, metrics, keyed)
     add_page(app, predictor)
-    return Gateway(prediction, app, lifecycle, access)
+    return Gateway(prediction, open_inference, app, lifecycle, metrics, access)
 
 
 def main() -> None:
@@ -136,7 +140,7 @@ def serve(
         "iris_api {} serves {} {} on http://{}:{}",
         *(__version__, card.name, card.version, settings.host, settings.port),
     )
-    build_server(gateway, lifecycle, settings.grace_s).run(sockets=listeners)
+    build_server(gateway, lifecycle, settings).run(sockets=listeners)
     records.close()
     logger.info("stopped")
 

@@ -1,5 +1,5 @@
 """
-The OpenAPI document: what FastAPI knows, and ``POST /v1/predict``, which it does not.
+The OpenAPI document: what FastAPI knows, and what it does not.
 
 Every example in it was answered by the code that answers requests.
 """
@@ -25,6 +25,7 @@ from iris_api.errors import (
     UnsupportedBody,
 )
 from iris_api.inputs import InputParser
+from iris_api.openapi_v2 import describe_protocol
 from iris_api.prediction import MEDIA_TYPE, PATH, check_headers
 from iris_api.predictor import Predictor
 from iris_api.problems import MEDIA_TYPE as PROBLEM_TYPE
@@ -104,11 +105,11 @@ def describe_api(
     Parameters
     ----------
     app : FastAPI
-        Holds every route but the one for predictions.
+        Holds every route but those for predictions.
     schemas : Schemas
-        Documents of that one.
+        Documents of ``/v1/predict``.
     predictor : Predictor
-        Answers the example.
+        Answers the examples.
     keyed : bool
         Whether everything under a version needs a key.
     """
@@ -121,9 +122,12 @@ def describe_api(
     _describe_schemas(document, schemas)
     _show_answers(document, predictor)
     document["paths"][PATH] = {"post": _describe_predict(schemas, predictor)}
-    for path in document["paths"].values():
-        for operation in path.values():
-            _describe_headers(operation)
+    paths, protocol = describe_protocol(predictor)
+    document["paths"].update(paths)
+    document["components"]["schemas"].update(protocol)
+    for operations in document["paths"].values():
+        for method in operations.keys() & {"get", "post"}:
+            operations[method] = _describe_headers(operations[method])
     if keyed:
         _add_keys(document)
     return document
@@ -196,11 +200,14 @@ def _show_answers(document: dict[str, Any], predictor: Predictor) -> None:
         response["content"][MEDIA_TYPE]["example"] = answer
 
 
-def _describe_headers(operation: dict[str, Any]) -> None:
-    operation["parameters"] = [*operation.get("parameters", []), _PARAMETER]
+def _describe_headers(operation: dict[str, Any]) -> dict[str, Any]:
+    responses = {}
     for status, response in operation["responses"].items():
         further = _FURTHER_HEADERS.get(status, {})
-        response["headers"] = {**response.get("headers", {}), **_HEADERS, **further}
+        headers = {**response.get("headers", {}), **_HEADERS, **further}
+        responses[status] = {**response, "headers": headers}
+    parameters = [*operation.get("parameters", []), _PARAMETER]
+    return {**operation, "parameters": parameters, "responses": responses}
 
 
 def _describe_predict(schemas: Schemas, predictor: Predictor) -> dict[str, Any]:

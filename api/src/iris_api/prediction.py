@@ -13,12 +13,13 @@ from time import perf_counter_ns
 import orjson
 from starlette.types import Receive, Scope
 
+from iris_api.admission import Admission
 from iris_api.errors import BodyTooLarge, UnsupportedBody
 from iris_api.inputs import InputParser
-from iris_api.predictor import Answers
+from iris_api.predictor import Answers, Matrix
 from iris_api.problems import MAX_BODY_BYTES
 from iris_api.schemas import ModelCard
-from iris_api.turn import Turn
+from iris_api.turn import Answered, Turn
 
 PATH = "/v1/predict"
 MEDIA_TYPE = "application/json"
@@ -27,10 +28,6 @@ CLIENT = "client"
 
 # What clients send nearly always: no need to take it apart.
 _USUAL = (b"application/json", b"application/json; charset=utf-8")
-
-
-class ClientGone(Exception):
-    """Raised when the client left before its request was complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +50,18 @@ class Prediction:
         Knows the rows of the same model.
     card : ModelCard
         Names the model in every answer.
+
+    Attributes
+    ----------
+    admission : Admission
+        Lets bodies in; one for all paths that predict.
     """
 
     def __init__(self, turn: Turn, parser: InputParser, card: ModelCard) -> None:
         self._turn = turn
         self._parse = parser.parse
+        self._names = [feature.name for feature in card.features]
+        self.admission = Admission()
         self._model = {"name": card.name, "version": card.version}
 
     async def answer(
@@ -74,12 +78,39 @@ class Prediction:
             If nobody waits for an answer.
         """
         check_headers(scope["headers"])
-        body = await read_body(receive)
+        body = await self.admission.read_body(receive)
         began_ns = perf_counter_ns()
         rows = self._parse(body)
-        client = scope["state"].get(CLIENT)
-        answered = await self._turn.predict(rows, request_id, began_ns, client)
+        answered = await self._turn.predict(
+            rows, request_id, began_ns, client_of(scope)
+        )
         return Predicted(self._dump(answered.answers), answered.duration_ms)
+
+    async def answer_matrix(
+        self, matrix: Matrix, scope: Scope, request_id: str
+    ) -> Answered:
+        """
+        Return the answers to rows that were validated already, once on record.
+
+        Parameters
+        ----------
+        matrix : array of shape (n, features)
+            Rows, in the model's order of features; finite, at least one.
+        scope : Scope
+            Of the request, for whose it is.
+        request_id : str
+            For the record.
+
+        Raises
+        ------
+        InvalidInputs
+            If the model has no answer to a row.
+        RecordNotWritten
+            If the answers cannot be put on record.
+        """
+        began_ns = perf_counter_ns()
+        rows = [dict(zip(self._names, values)) for values in matrix.tolist()]
+        return await self._turn.predict(rows, request_id, began_ns, client_of(scope))
 
     def _dump(self, answers: Answers) -> bytes:
         rows = zip(answers.labels, answers.probabilities, answers.out_of_range)
@@ -88,6 +119,12 @@ class Prediction:
             for label, shares, outside in rows
         ]
         return orjson.dumps({"model": self._model, "predictions": predictions})
+
+
+def client_of(scope: Scope) -> str | None:
+    """Return the name of the key that a request came with; None without keys."""
+    client: str | None = scope["state"].get(CLIENT)
+    return client
 
 
 def check_headers(headers: list[tuple[bytes, bytes]]) -> None:
@@ -121,29 +158,3 @@ def is_json(value: bytes) -> bool:
     charsets = [p for p in parameters if p.startswith(b"charset=")]
     utf8 = (b"charset=utf-8", b'charset="utf-8"')
     return kind == b"application/json" and all(c in utf8 for c in charsets)
-
-
-async def read_body(receive: Receive) -> bytes:
-    """
-    Return the whole body, never holding more than the cap and one chunk.
-
-    Raises
-    ------
-    BodyTooLarge
-        As soon as the cap is passed, whatever length was announced.
-    ClientGone
-        If the client leaves first.
-    """
-    chunks = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise ClientGone
-        chunk: bytes = message["body"]
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            raise BodyTooLarge
-        chunks.append(chunk)
-        if not message["more_body"]:
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -9,24 +9,32 @@ from importlib import metadata, resources
 from operator import itemgetter
 
 import numpy as np
+from numpy.typing import NDArray
 
 import iris_model
 from iris_api.errors import Fault, InvalidInputs, ModelUnusable
-from iris_api.schemas import ModelCard, Rows
+from iris_api.schemas import MAX_FAULTS, ModelCard, Rows
 from iris_api.table import Table, read_table
-
-MAX_FAULTS = 20
 
 # The last rows of an odd number go through other instructions than the rest, and may
 # differ in the last bit. Filled up to a multiple of the widest vector, every row is
 # answered alike, alone or among others.
 MULTIPLE = 8
 
+Matrix = NDArray[np.float64]
+
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The model's answers to the rows of one request, in their order."""
+    """
+    The model's answers to the rows of one request, in their order.
 
+    ``matrix`` holds those rows, shape (n, features), and ``shares`` their
+    probabilities, shape (n, classes).
+    """
+
+    matrix: Matrix
+    shares: Matrix
     labels: list[str]
     probabilities: list[dict[str, float]]
     out_of_range: list[tuple[str, ...]]
@@ -34,6 +42,8 @@ class Answers:
     def part(self, begin: int, end: int) -> Answers:
         """Return the answers to some of the rows."""
         return Answers(
+            self.matrix[begin:end],
+            self.shares[begin:end],
             self.labels[begin:end],
             self.probabilities[begin:end],
             self.out_of_range[begin:end],
@@ -110,6 +120,8 @@ class Predictor:
             raise _invalid(error, count) from None
         winners = shares.argmax(axis=1).tolist()
         return Answers(
+            matrix=matrix[:count],
+            shares=shares,
             labels=[self._classes[winner] for winner in winners],
             probabilities=[dict(zip(self._classes, s)) for s in shares.tolist()],
             out_of_range=self._model.out_of_range(matrix[:count]),
@@ -182,5 +194,6 @@ def _invalid(error: iris_model.InvalidRows, count: int) -> InvalidInputs:
     for problem in problems[:MAX_FAULTS]:
         places = ["inputs", problem.row, problem.field]
         pointer = "".join(f"/{place}" for place in places if place is not None)
-        faults.append(Fault(pointer, problem.reason))
+        fault = Fault(pointer, problem.reason, "no_answer", problem.field or "")
+        faults.append(fault)
     return InvalidInputs(tuple(faults), len(problems) - len(faults))

@@ -17,10 +17,12 @@ from iris_api.errors import (
     KeyRefused,
     MalformedJson,
     ModelUnusable,
+    Overloaded,
     PathNotServed,
     RecordNotWritten,
     Stopping,
     TooManyRequests,
+    UnknownModel,
     UnsupportedBody,
 )
 
@@ -34,18 +36,28 @@ TITLES = {
     401: "Unauthorized",
     404: "Not Found",
     405: "Method Not Allowed",
+    408: "Request Timeout",
     413: "Content Too Large",
     415: "Unsupported Media Type",
     422: "Unprocessable Content",
     429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
     500: "Internal Server Error",
+    501: "Not Implemented",
     503: "Service Unavailable",
+    505: "HTTP Version Not Supported",
 }
 
 DETAILS = {
+    400: "this is not HTTP/1.1, or can be read in two ways; see its lengths and Host",
     404: "nothing is at this path; the documentation lists what there is",
     405: "this path does not take this method; see the Allow header",
+    408: "the request did not arrive in time; send it again, and whole",
+    431: "the request line and headers exceed 16 KiB together, or trailers do",
     500: "something went wrong here; quote request_id when you report it",
+    501: "the only transfer coding that is taken is chunked",
+    503: "there are too many connections or requests at once; come again later",
+    505: "this is HTTP/1.1",
 }
 
 RETRY_AFTER_S = "5"
@@ -59,7 +71,9 @@ _STATUS_OF: dict[type[IrisApiError], int] = {
     UnsupportedBody: 415,
     MalformedJson: 400,
     InvalidInputs: 422,
+    UnknownModel: 404,
     ModelUnusable: 503,
+    Overloaded: 503,
     RecordNotWritten: 503,
     Stopping: 503,
 }
@@ -69,6 +83,7 @@ _DETAIL_OF: dict[type[IrisApiError], str] = {
     BodyTooLarge: f"the body exceeds {MAX_BODY_BYTES // 1024} KiB; split the request",
     InvalidInputs: "the inputs cannot be predicted; see errors",
     ModelUnusable: "the model does not answer as it should",
+    Overloaded: "there are too many large requests at once; send it again later",
     RecordNotWritten: "the prediction cannot be put on record; nothing was predicted",
     Stopping: "this process is stopping; send the request again",
 }
@@ -99,20 +114,24 @@ class Problem:
     more: int = 0
     headers: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def media_type(self) -> str:
+        """The content type of the body."""
+        return MEDIA_TYPE
+
     def body(self, request_id: str) -> bytes:
         """Return the JSON document, at most 4 KiB: entries that do not fit count."""
-        entries = [{"pointer": f.pointer, "detail": f.detail} for f in self.faults]
-        more = self.more
-        encoded = self._encode(request_id, entries, more)
+        shown, more = list(self.faults), self.more
+        encoded = self.encode(request_id, shown, more)
         while len(encoded) > MAX_BYTES:
-            entries.pop()
+            shown.pop()
             more += 1
-            encoded = self._encode(request_id, entries, more)
+            encoded = self.encode(request_id, shown, more)
         return encoded
 
-    def _encode(
-        self, request_id: str, entries: list[dict[str, str]], more: int
-    ) -> bytes:
+    def encode(self, request_id: str, shown: list[Fault], more: int) -> bytes:
+        """Return the document with some of the faults listed and the others counted."""
+        entries = [{"pointer": f.pointer, "detail": f.detail} for f in shown]
         document: dict[str, object] = {
             "type": "about:blank",
             "title": TITLES.get(self.status, "Error"),

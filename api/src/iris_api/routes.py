@@ -15,10 +15,17 @@ from starlette.responses import Response
 
 from iris_api import __version__
 from iris_api.errors import IrisApiError, Stopping
+from iris_api.metrics import OPENMETRICS, TEXT, Metrics
 from iris_api.openapi import NOT_READY, describe_api, problem_response
 from iris_api.predictor import Predictor
 from iris_api.problems import MEDIA_TYPE, Problem, problem_of, problem_of_status
 from iris_api.schemas import Health, ModelCard, Schemas, Status
+
+METRICS_EXAMPLE = """\
+# HELP model_records_failed_total Requests refused because of their record.
+# TYPE model_records_failed_total counter
+model_records_failed_total 0.0
+"""
 
 
 @dataclass(slots=True)
@@ -39,7 +46,11 @@ class Lifecycle:
 
 
 def build_app(
-    predictor: Predictor, schemas: Schemas, lifecycle: Lifecycle, keyed: bool = False
+    predictor: Predictor,
+    schemas: Schemas,
+    lifecycle: Lifecycle,
+    metrics: Metrics,
+    keyed: bool = False,
 ) -> FastAPI:
     """
     Return the application for all that is not hot.
@@ -52,6 +63,8 @@ def build_app(
         Documents of the prediction route, for the documentation.
     lifecycle : Lifecycle
         Decides on readiness.
+    metrics : Metrics
+        What there is to tell Prometheus.
     keyed : bool
         Whether clients need a key, for the documentation to say so.
     """
@@ -65,6 +78,7 @@ def build_app(
         generate_unique_id_function=lambda route: route.name,
     )
     _add_routes(app, predictor, lifecycle)
+    _add_metrics(app, metrics)
     document = describe_api(app, schemas, predictor, keyed)
     app.openapi = lambda: document  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, _answer_http_exception)
@@ -100,10 +114,44 @@ def _add_routes(app: FastAPI, predictor: Predictor, lifecycle: Lifecycle) -> Non
         responses={503: not_ready},
     )
     async def readyz() -> Status:
-        if lifecycle.draining:
-            raise Stopping
-        predictor.check_ready()
+        check_ready(predictor, lifecycle)
         return Status(status="ready")
+
+
+def check_ready(predictor: Predictor, lifecycle: Lifecycle) -> None:
+    """
+    Return when the process should get requests: the model is right, proved now.
+
+    Raises
+    ------
+    Stopping
+        If the process is about to end.
+    ModelUnusable
+        If the model does not answer its golden rows as it should.
+    """
+    if lifecycle.draining:
+        raise Stopping
+    predictor.check_ready()
+
+
+def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
+    page = {"schema": {"type": "string"}, "example": METRICS_EXAMPLE}
+    described = {
+        "description": "In the text format, or OpenMetrics where `Accept` names it.",
+        "content": {TEXT.split(";")[0]: page, OPENMETRICS.split(";")[0]: page},
+    }
+
+    @app.get(
+        "/metrics",
+        tags=["process"],
+        summary="What was counted, for Prometheus",
+        response_class=Response,
+        responses={200: described},
+        name="metrics",
+    )
+    async def tell(request: Request) -> Response:
+        page, media_type = metrics.render(request.headers.get("accept", ""))
+        return Response(page, media_type=media_type)
 
 
 async def _answer_http_exception(request: Request, error: Exception) -> Response:

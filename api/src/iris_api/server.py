@@ -5,46 +5,29 @@ The server: uvicorn, with a way to stop that loses no request.
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from select import select
 from time import monotonic
 from types import FrameType
 
+from loguru import logger
 from uvicorn import Config, Server
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from iris_api.cork import Corked
+from iris_api.crowd import SPARE_CONNECTIONS, TICK_S, Crowd
 from iris_api.errors import ListenerBusy
-from iris_api.gateway import Gateway, choose_request_id
-from iris_api.problems import MEDIA_TYPE, problem_of_status
+from iris_api.gateway import Gateway
+from iris_api.heartbeat import Heartbeat
+from iris_api.protocol import Protocol
 from iris_api.routes import Lifecycle
+from iris_api.settings import Settings
 
 BACKLOG = 2048
-TICK_S = 0.02
+# Descriptors for what is not a connection.
+SPARE_DESCRIPTORS = 64
+DRAIN_TICK_S = 0.02
 # Kept-alive clients that have not sent anything for this long are let go.
 QUIET_S = 1.0
-
-
-class Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP, whose own errors are problems too."""
-
-    def connection_made(  # type: ignore[override]
-        self, transport: asyncio.Transport
-    ) -> None:
-        """Begin a connection; each answer leaves in one piece."""
-        super().connection_made(Corked(transport))
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP, and close."""
-        request_id = choose_request_id([])
-        body = problem_of_status(400, {}).body(request_id)
-        head = (
-            f"HTTP/1.1 400 Bad Request\r\ncontent-type: {MEDIA_TYPE}\r\n"
-            f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\n"
-            "server-timing: predict;dur=0\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
-        self.transport.close()
 
 
 class DrainingServer(Server):
@@ -61,11 +44,30 @@ class DrainingServer(Server):
         Of uvicorn.
     lifecycle : Lifecycle
         Shared with the application.
+    crowd : Crowd
+        Will hold the connections.
+    heartbeat : Heartbeat
+        Ends the process when the event loop hangs.
     """
 
-    def __init__(self, config: Config, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self, config: Config, lifecycle: Lifecycle, crowd: Crowd, heartbeat: Heartbeat
+    ) -> None:
         super().__init__(config)
         self._lifecycle = lifecycle
+        self.server_state = self._crowd = crowd
+        self._heartbeat = heartbeat
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to stop."""
+        with self._heartbeat:
+            self._tick(asyncio.get_running_loop())
+            await super().serve(sockets)
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.call_later(TICK_S, self._tick, loop)
+        self._heartbeat.beat()
+        self._crowd.grow_older()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop; at the second signal, stop at once."""
@@ -89,7 +91,7 @@ class DrainingServer(Server):
         # A listener closed with connections in its queue resets them.
         listener.listen(0)
         while not self.force_exit and select([listener], [], [], 0)[0]:
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(DRAIN_TICK_S)
 
     async def _wait_for_quiet(self, end: float) -> None:
         answered, since = self._lifecycle.answered, monotonic()
@@ -99,7 +101,7 @@ class DrainingServer(Server):
                 answered, since = self._lifecycle.answered, now
             if now >= end or now - since >= QUIET_S:
                 return
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(DRAIN_TICK_S)
 
 
 def open_listener(host: str, port: int, which: str = "") -> socket.socket:
@@ -131,7 +133,7 @@ def open_listener(host: str, port: int, which: str = "") -> socket.socket:
 
 
 def build_server(
-    gateway: Gateway, lifecycle: Lifecycle, grace_s: int
+    gateway: Gateway, lifecycle: Lifecycle, settings: Settings
 ) -> DrainingServer:
     """
     Return a server of one process, to be run on an open listener.
@@ -142,8 +144,8 @@ def build_server(
         The application.
     lifecycle : Lifecycle
         The one that the application looks at.
-    grace_s : int
-        Seconds that requests in flight get when it is stopped.
+    settings : Settings
+        How many, how long, and how patiently.
     """
     config = Config(
         gateway,
@@ -156,6 +158,29 @@ def build_server(
         server_header=False,
         proxy_headers=False,
         backlog=BACKLOG,
-        timeout_graceful_shutdown=grace_s,
+        timeout_graceful_shutdown=settings.grace_s,
     )
-    return DrainingServer(config, lifecycle)
+    crowd = Crowd(allow_connections(settings.connections), settings.idle_s)
+    return DrainingServer(config, lifecycle, crowd, Heartbeat(settings.hang_s))
+
+
+def allow_connections(most: int) -> int:
+    """
+    Return for how many connections there are descriptors, asking for more first.
+
+    Parameters
+    ----------
+    most : int
+        Connections that are wanted.
+    """
+    spare = SPARE_CONNECTIONS + SPARE_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < most + spare:
+        soft = min(most + spare, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft < most + spare:
+        logger.warning(
+            "a limit of {} descriptors allows {} connections, not {}",
+            *(soft, soft - spare, most),
+        )
+    return max(1, min(most, soft - spare))

@@ -48,6 +48,12 @@ class Settings(BaseSettings):
         File that prediction records are appended to; standard output when None.
     grace_s : int
         Seconds that requests in flight get to finish when the process is stopped.
+    connections : int
+        Connections served at once.
+    idle_s : int
+        Seconds that a connection is kept between requests.
+    hang_s : int
+        Seconds after which a process whose event loop hangs ends itself.
     private_port : int or None
         Port that alone serves documentation and metrics; None leaves them on `port`.
     private_host : str
@@ -70,6 +76,9 @@ class Settings(BaseSettings):
     port: int = Field(default=8001, ge=1, le=65535)
     records: Path | None = None
     grace_s: int = Field(default=10, ge=0, le=3600)
+    connections: int = Field(default=4096, ge=1, le=1_000_000)
+    idle_s: int = Field(default=75, ge=1, le=3600)
+    hang_s: int = Field(default=10, ge=1, le=3600)
     private_port: int | None = Field(default=None, ge=1, le=65535)
     private_host: str = "127.0.0.1"
     keys: Path | None = None

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from iris_api.errors import InvalidInputs
+from iris_api.metrics import Metrics
 from iris_api.predictor import Answers, Predictor
 from iris_api.records import Records
 from iris_api.redaction import Redaction
@@ -53,6 +54,8 @@ class Turn:
         The model.
     records : Records
         Where each request is put on record.
+    metrics : Metrics
+        Where what is on record is counted.
     redaction : Redaction or None
         What to record in place of the inputs; None records their values.
     """
@@ -61,10 +64,12 @@ class Turn:
         self,
         predictor: Predictor,
         records: Records,
+        metrics: Metrics,
         redaction: Redaction | None = None,
     ) -> None:
         self._predictor = predictor
         self._records = records
+        self._metrics = metrics
         self._redaction = redaction
         self._model = {"name": predictor.card.name, "version": predictor.card.version}
         self._waiting: list[_Waiting] = []
@@ -130,6 +135,7 @@ class Turn:
             _fail([one], error)
 
     def _answer(self, together: Sequence[_Waiting]) -> None:
+        called = perf_counter_ns()
         answers = self._predictor.predict([row for one in together for row in one.rows])
         now = perf_counter_ns()
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -143,6 +149,7 @@ class Turn:
             done.append((one.answered, answered))
             lines.append(self._record(one, answered, time))
         self._records.write(lines)
+        self._metrics.observe(answers.matrix, answers.shares, (now - called) / 1e9)
         for future, answered in done:
             future.set_result(answered)
 

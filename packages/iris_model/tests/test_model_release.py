@@ -1,6 +1,7 @@
 import re
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,16 +94,16 @@ def test_version_is_too_small_when_the_model_changed_more(
     training, folder = trained
     published = newest_published(SHELF, "1.0.0")
     assert published is not None
-    manifest = training.manifest.model_copy(update={"model_version": version})
+    manifest = replace(training.manifest, model_version=version)
     if "classes" in change:
-        manifest = manifest.model_copy(update=change)
+        manifest = replace(manifest, **change)
     elif "features" in change:
         key, value = {"renamed": ("name", "x"), "unit": ("unit", "mm")}[
             str(change["features"])
         ]
-        first = manifest.features[0].model_copy(update={key: value})
+        first = replace(manifest.features[0], **{key: value})
         features = [first, *manifest.features[1:]]
-        manifest = manifest.model_copy(update={"features": features})
+        manifest = replace(manifest, features=features)
     content = (folder / "model.onnx").read_bytes()
     with pytest.raises(VersionTooSmall) as caught:
         check_version(manifest, content, training.table, published)
@@ -116,7 +117,7 @@ def test_version_may_be_a_patch_when_answers_are_identical(
     assert published is not None
     with zipfile.ZipFile(SHELF / "iris_model-1.1.0-py3-none-any.whl") as archive:
         same = archive.read("iris_model/trained/model.onnx")
-    manifest = trained[0].manifest.model_copy(update={"model_version": "1.1.1"})
+    manifest = replace(trained[0].manifest, model_version="1.1.1")
     check_version(manifest, same, trained[0].table, published)
 
 

@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import iris_model.csv_source as csv_source
+import iris_model.parquet_source as parquet_source
 from iris_model import IrisModel
 from iris_model.errors import ScoringFailed
 from iris_model.score import Summary, score
@@ -111,7 +113,11 @@ def test_score_gives_the_reason_and_no_answer_when_a_row_is_bad(
     assert summary.refused == {reason: 1}
 
 
-def test_score_keeps_every_row_when_bad_rows_of_all_kinds_meet(tmp_path: Path) -> None:
+@pytest.mark.parametrize("block", [3, csv_source.BLOCK_ROWS])
+def test_score_keeps_every_row_when_bad_rows_of_all_kinds_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(csv_source, "BLOCK_ROWS", block)
     lines = ["1,5.1,3.5,1.4,0.2", "2,,3.5,1.4,0.2", "3,5.1", "4,5.1,inf,1.4,0.2"]
     found, summary = score_csv(tmp_path, "\n".join([HEADER, *lines * 500]))
     assert [row["id"] for row in found] == ["1", "2", "3", "4"] * 500
@@ -243,6 +249,31 @@ def test_score_keeps_order_when_row_groups_are_many_and_large(tmp_path: Path) ->
     pq.write_table(table, tmp_path / "rows.parquet", row_group_size=777)
     score(str(tmp_path / "rows.parquet"), str(tmp_path / "a.parquet"))
     assert pq.read_table(tmp_path / "a.parquet")["id"].to_pylist() == list(range(rows))
+
+
+def test_score_reads_every_row_once_when_blocks_and_row_groups_end_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_source, "BLOCK_ROWS", 10)
+    monkeypatch.setattr(parquet_source, "PIECE_BYTES", 1)
+    table = pa.table({"id": range(100), **{name: [1.0] * 100 for name in FEATURES}})
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=37)
+    score(str(tmp_path / "rows.parquet"), str(tmp_path / "out.parquet"))
+    assert pq.read_table(tmp_path / "out.parquet")["id"].to_pylist() == list(range(100))
+    assert pq.ParquetFile(tmp_path / "out.parquet").num_row_groups == 11
+
+
+def test_score_writes_dictionaries_for_what_repeats_when_parquet_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    lines = [f"{row},{row % 70 / 10},3.5,1.4,0.2" for row in range(1000)]
+    (tmp_path / "rows.csv").write_text("\n".join([HEADER, *lines]))
+    score(str(tmp_path / "rows.csv"), str(tmp_path / "out.parquet"))
+    group = pq.ParquetFile(tmp_path / "out.parquet").metadata.row_group(0)
+    columns = [group.column(place) for place in range(group.num_columns)]
+    assert [
+        column.path_in_schema for column in columns if not column.has_dictionary_page
+    ] == ["id"]
 
 
 def test_score_reads_all_files_in_natural_order_when_given_a_folder(

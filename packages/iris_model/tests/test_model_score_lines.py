@@ -42,6 +42,7 @@ def test_find_lines_knows_rows_when_quotes_are_anywhere(
     notes=st.lists(NOTE, min_size=1, max_size=30),
     piece=st.integers(1, 90),
     tail=st.integers(1, 90),
+    block=st.integers(1, 4),
 )
 @settings(
     max_examples=150,
@@ -49,7 +50,7 @@ def test_find_lines_knows_rows_when_quotes_are_anywhere(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_csv_pieces_hold_every_row_once_in_order_when_cut_anywhere(
-    tmp_path: Path, notes: list[str], piece: int, tail: int
+    tmp_path: Path, notes: list[str], piece: int, tail: int, block: int
 ) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -59,14 +60,18 @@ def test_csv_pieces_hold_every_row_once_in_order_when_cut_anywhere(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_source, "PIECE_BYTES", piece)
         patch.setattr(csv_source, "TAIL_BYTES", tail)
+        patch.setattr(csv_source, "BLOCK_ROWS", block)
         source = open_csv(File(str(tmp_path / "rows.csv")), FEATURES)
         found, begin = [], source.body
         for part in source.pieces():
-            rows = part.read(FEATURES, False)
-            if rows.begin != begin:
-                rows = part.moved(begin).read(FEATURES, False)
-            begin = rows.end
-            found += zip(rows.table["note"].to_pylist(), rows.table["a_cm"].to_pylist())
+            blocks = list(part.read(FEATURES, False))
+            if blocks[0].begin != begin:
+                blocks = list(part.moved(begin).read(FEATURES, False))
+            for rows in blocks:
+                assert rows.begin == begin
+                begin = rows.end
+                notes_read = rows.table["note"].to_pylist()
+                found += zip(notes_read, rows.table["a_cm"].to_pylist())
     assert found == [(note, float(number)) for number, note in enumerate(notes)]
 
 

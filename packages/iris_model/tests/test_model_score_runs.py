@@ -16,6 +16,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+import iris_model.files as files
 from iris_model.errors import ScoringFailed
 from iris_model.score import score
 
@@ -208,6 +209,19 @@ def test_score_leaves_nothing_when_the_disk_is_full(
     assert done.returncode == 1
     assert done.stderr == f"iris-model: {target}: cannot be written: File too large\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_score_writes_the_same_bytes_when_they_go_to_the_disk_under_way(
+    tmp_path: Path, large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score(str(large / "rows.csv"), str(tmp_path / "at_end.csv"))
+    settled, settle = [], os.fdatasync
+    monkeypatch.setattr(files, "SETTLED_BYTES", 1 << 20)
+    monkeypatch.setattr(os, "fdatasync", lambda file: settled.append(settle(file)))
+    score(str(large / "rows.csv"), str(tmp_path / "under_way.csv"))
+    at_end, under_way = tmp_path / "at_end.csv", tmp_path / "under_way.csv"
+    assert len(settled) > 3
+    assert at_end.read_bytes() == under_way.read_bytes()
 
 
 def test_score_says_why_when_the_folder_of_the_output_is_missing(

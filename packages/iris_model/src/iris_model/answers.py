@@ -24,9 +24,6 @@ NOT_A_NUMBER, NOT_FINITE, NO_ANSWER = 1, 2, 3
 CELL_REASONS = {NOT_A_NUMBER: "must be a number", NOT_FINITE: "must be finite"}
 ROW_REASON = "the model has no answer for values this extreme"
 
-# So many rows and what the graph makes of them stay in the processor's cache.
-CACHED_ROWS = 1 << 13
-
 
 @dataclass(frozen=True, slots=True)
 class Answers:
@@ -120,7 +117,7 @@ def _ask(
     """Return probabilities (NaN for refused rows) and the marks, perhaps more."""
     if marks is None and not faults:
         try:
-            return _probabilities(model, matrix), None
+            return model.probabilities(matrix), None
         except InvalidRows:
             pass
     if marks is None:
@@ -129,24 +126,14 @@ def _ask(
     marks[list(faults), -1] = NO_ANSWER
     good = np.flatnonzero(~marks.any(axis=1))
     answer = np.full((len(matrix), len(model.classes)), np.nan)
-    for begin in range(0, len(good), CACHED_ROWS):
-        block = good[begin : begin + CACHED_ROWS]
-        try:
-            answer[block] = model.probabilities(matrix[block])
-        except InvalidRows as error:
-            extreme = [row.row for row in error.problems if row.row is not None]
-            marks[block[extreme], -1] = NO_ANSWER
-            block = np.delete(block, extreme)
-            answer[block] = _probabilities(model, matrix[block])
+    try:
+        answer[good] = model.probabilities(matrix[good])
+    except InvalidRows as error:
+        extreme = [row.row for row in error.problems if row.row is not None]
+        marks[good[extreme], -1] = NO_ANSWER
+        good = np.delete(good, extreme)
+        answer[good] = model.probabilities(matrix[good])
     return answer, marks
-
-
-def _probabilities(model: IrisModel, matrix: Matrix) -> Matrix:
-    answer = np.empty((len(matrix), len(model.classes)))
-    for begin in range(0, len(matrix), CACHED_ROWS):
-        block = slice(begin, begin + CACHED_ROWS)
-        answer[block] = model.probabilities(matrix[block])
-    return answer
 
 
 def _spell_reasons(

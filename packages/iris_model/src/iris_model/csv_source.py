@@ -21,12 +21,12 @@ from pyarrow import csv
 from iris_model.errors import ScoringFailed
 from iris_model.files import File
 from iris_model.lines import COMMA, Lines, Positions, find_lines, mend_lines, parse_line
-from iris_model.sources import Rows
+from iris_model.sources import BLOCK_ROWS, Rows
 from iris_model.text import cut_text
 
 PIECE_BYTES = 4 << 20
 # A row is looked for this far behind the end of its piece, then ever further.
-TAIL_BYTES = 1 << 18
+TAIL_BYTES = 1 << 15
 LONGEST_ROW_BYTES = 64 << 20
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -121,8 +121,8 @@ class CsvPiece:
         """Return the piece that begins where the one before it truly ended."""
         return replace(self, begin=begin, exact=True)
 
-    def read(self, features: Sequence[str], as_text: bool) -> Rows:
-        """Read the rows that begin in this piece."""
+    def read(self, features: Sequence[str], as_text: bool) -> Iterator[Rows]:
+        """Yield the rows that begin in this piece."""
         source, begin = self.source, self.begin
         if not self.exact:
             begin = _guess_begin(source.path, begin, self.stop)
@@ -130,18 +130,21 @@ class CsvPiece:
             content, lines = b"", find_lines(b"", at_end=False)
         else:
             content, lines = _read_lines(source.path, source.size, begin, self.stop)
-        # The end of the last line may have been added.
-        end = min(begin + len(content), source.size)
-        content, ends, table, faults = _parse(self, content, lines, as_text)
-        return Rows(
-            len(table),
-            [table[name] for name in features],
-            None if as_text else table,
-            _split_text(content, ends) if as_text else None,
-            faults,
-            begin,
-            end,
-        )
+        for first in range(0, max(len(lines.ends), 1), BLOCK_ROWS):
+            block, found = _take_lines(content, lines, first)
+            # The end of the last line may have been added.
+            end = min(begin + len(block), source.size)
+            block, ends, table, faults = _parse(self, block, found, as_text)
+            yield Rows(
+                len(table),
+                [table[name] for name in features],
+                None if as_text else table,
+                _split_text(block, ends) if as_text else None,
+                faults,
+                begin,
+                end,
+            )
+            begin = end
 
 
 def _guess_begin(path: File, begin: int, stop: int) -> int:
@@ -176,6 +179,17 @@ def _read_lines(path: File, size: int, begin: int, stop: int) -> tuple[bytes, Li
             reason = f"the line at byte {begin:,} or one soon after it has no end"
             raise ScoringFailed(path.name, reason)
         tail *= 8
+
+
+def _take_lines(content: bytes, lines: Lines, first: int) -> tuple[bytes, Lines]:
+    """Return a block of lines from the one numbered ``first``."""
+    ends = lines.ends[first : first + BLOCK_ROWS]
+    if not len(ends):
+        return b"", lines
+    begin = int(lines.ends[first - 1]) if first else 0
+    broken = lines.broken - first
+    broken = broken[(broken >= 0) & (broken < len(ends))]
+    return content[begin : ends[-1]], Lines(ends - begin, broken)
 
 
 def _parse(

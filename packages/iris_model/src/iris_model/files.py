@@ -8,17 +8,24 @@ whole or not at all.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import fsspec
 from dask.utils import natural_sort_key
 from fsspec.implementations.local import LocalFileSystem
 
 from iris_model.errors import ScoringFailed
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+# So many bytes are written before they are sent to the disk and forgotten.
+SETTLED_BYTES = 32 << 20
 
 SUFFIXES = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
 
@@ -172,12 +179,33 @@ def whole_file(target: File) -> Iterator[IO[bytes]]:
         raise ScoringFailed(target.name, f"cannot be written: {reason}") from None
 
 
+class _SettledFile(io.FileIO):
+    """
+    A file that goes to the disk while it is written, not all of it at the end.
+
+    The memory of the system that held what is on the disk serves for what comes next;
+    a large file that took fresh memory would cost several times as much.
+    """
+
+    unsettled = 0
+
+    def write(self, content: ReadableBuffer, /) -> int:
+        """Write bytes, and wait for the disk now and then."""
+        written = super().write(content)
+        self.unsettled += written
+        if self.unsettled >= SETTLED_BYTES:
+            self.unsettled = 0
+            os.fdatasync(self.fileno())
+            os.posix_fadvise(self.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return written
+
+
 @contextlib.contextmanager
 def _whole_local(path: str) -> Iterator[IO[bytes]]:
     folder, name = os.path.split(path)
     hidden = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(4)}.part")
     with contextlib.ExitStack() as undo:
-        stream = open(hidden, "xb")
+        stream = io.BufferedWriter(_SettledFile(hidden, "xb"))
         undo.callback(os.unlink, hidden)
         try:
             yield stream

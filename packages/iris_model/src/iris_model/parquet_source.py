@@ -14,11 +14,10 @@ import pyarrow.parquet as pq
 
 from iris_model.errors import ScoringFailed
 from iris_model.files import File, reading
-from iris_model.sources import Rows
+from iris_model.sources import BLOCK_ROWS, Rows
 from iris_model.text import can_spell, join_text, spell_column, spell_names
 
 PIECE_BYTES = 32 << 20
-BATCH_ROWS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class ParquetSource:
 
     def pieces(self) -> Iterator[ParquetPiece]:
         """Yield pieces of about as many bytes, none of them empty."""
-        limit = max(PIECE_BYTES // self.row_bytes, BATCH_ROWS)
+        limit = max(PIECE_BYTES // self.row_bytes, BLOCK_ROWS)
         begin, rows = 0, 0
         groups: list[int] = []
         for group, count in enumerate(self.groups):
@@ -125,44 +124,48 @@ class ParquetPiece:
         """Return this piece: the place of a row in Parquet is no guess."""
         return self
 
-    def read(self, features: Sequence[str], as_text: bool) -> Rows:
-        """Read the rows."""
-        source = self.source
+    def read(self, features: Sequence[str], as_text: bool) -> Iterator[Rows]:
+        """Yield the rows."""
+        begin = self.begin
+        for batch in self._read_batches():
+            table = pa.Table.from_batches([batch], self.source.schema)
+            text = None
+            if as_text:
+                spelt = [spell_column(column) for column in table.columns]
+                text = join_text([*spelt, ""], ",")
+            yield Rows(
+                len(table),
+                [_to_numbers(table[name]) for name in features],
+                None if as_text else table,
+                text,
+                {},
+                begin,
+                begin + len(table),
+            )
+            begin += len(table)
+
+    def _read_batches(self) -> Iterator[Any]:
         try:
-            table = pa.Table.from_batches(self._read_batches(), source.schema)
+            yield from self._cut_batches()
         except (pa.ArrowInvalid, OSError) as error:
             reason = f"cannot be read: {' '.join(str(error).split())}"
-            raise ScoringFailed(source.file, reason) from None
-        text = None
-        if as_text:
-            spelt = [spell_column(column) for column in table.columns]
-            text = join_text([*spelt, ""], ",")
-        return Rows(
-            len(table),
-            [_to_numbers(table[name]) for name in features],
-            None if as_text else table,
-            text,
-            {},
-            self.begin,
-            self.stop,
-        )
+            raise ScoringFailed(self.source.file, reason) from None
 
-    def _read_batches(self) -> list[Any]:
-        found, skip, left = [], self.skip, self.stop - self.begin
+    def _cut_batches(self) -> Iterator[Any]:
+        skip, left = self.skip, self.stop - self.begin
         # Buffered, so that a group of any size is never held as a whole.
         with pq.ParquetFile(self.source.path.opened(), buffer_size=1 << 20) as file:
             batches = file.iter_batches(
-                BATCH_ROWS, row_groups=list(self.groups), use_threads=False
+                BLOCK_ROWS, row_groups=list(self.groups), use_threads=False
             )
             for batch in batches:
                 rows = batch.slice(skip, left)
                 skip = max(skip - len(batch), 0)
                 left -= len(rows)
                 if len(rows):
-                    found.append(rows)
+                    yield rows
                 if not left:
                     break
-        return found
 
 
 def _to_numbers(column: Any) -> Any:

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from distributed import Client, Future, LocalCluster
 
-from iris_model.answers import CACHED_ROWS, Answers, answer_rows
+from iris_model.answers import Answers, answer_rows
 from iris_model.csv_source import open_csv
 from iris_model.errors import ArtefactMismatch, IrisModelError, ScoringFailed
 from iris_model.files import find_files, find_target, whole_file
@@ -216,6 +216,7 @@ def _local_threads(folder: str) -> LocalCluster:
     quiet: dict[str, Any] = {
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],
+        "distributed.worker.profile.enabled": False,
         "temporary-directory": folder,
     }
     with dask.config.set(quiet):
@@ -274,11 +275,17 @@ def _result(future: Future[_Scored], source: Source) -> _Scored:
 
 def _score_piece(piece: Piece, job: _Job) -> _Scored:
     model = _load_same(job.digest)
-    rows = piece.read(job.features, job.as_text)
-    answers = answer_rows(model, rows.features, rows.faults)
     spell = _spell_lines if job.as_text else _extend_table
-    content = spell(rows, answers, job) if rows.count else None
-    return _Scored(rows.count, content, answers.refused, rows.begin, rows.end)
+    blocks, count, refused, places = [], 0, Counter[str](), []
+    for rows in piece.read(job.features, job.as_text):
+        places += [rows.begin, rows.end]
+        if rows.count:
+            answers = answer_rows(model, rows.features, rows.faults)
+            blocks.append(spell(rows, answers, job))
+            refused.update(answers.refused)
+            count += rows.count
+    content = blocks if job.as_text or not blocks else pa.concat_tables(blocks)
+    return _Scored(count, content, refused, places[0], places[-1])
 
 
 @functools.lru_cache(maxsize=1)
@@ -292,18 +299,15 @@ def _load_same(digest: str) -> IrisModel:
 
 
 def _spell_lines(rows: Rows, answers: Answers, job: _Job) -> Any:
-    """Return blocks of lines that are, one behind the other, the file."""
+    """Return lines as one buffer; blocks of them in order are the file."""
     label = spell_column(answers.label, ",")
-    outside = _spell_words(answers.out_of_range, ",")
-    reason = _spell_words(answers.reason, job.line_end)
-    blocks = []
-    for begin in range(0, rows.count, CACHED_ROWS):
-        block = slice(begin, begin + CACHED_ROWS)
-        parts = [rows.text[block], label[block], _spell_numbers(answers, block)]
-        for words in (outside, reason):
-            parts.append(words if isinstance(words, str) else words[block])
-        blocks.append(_content(join_text(parts, "")))
-    return blocks
+    last = [
+        _spell_words(answers.out_of_range, ","),
+        _spell_words(answers.reason, job.line_end),
+    ]
+    if all(isinstance(words, str) for words in last):
+        last = ["".join(last)]
+    return _content(join_text([rows.text, label, _spell_numbers(answers), *last], ""))
 
 
 def _spell_words(column: Any, end: str) -> Any:
@@ -313,13 +317,13 @@ def _spell_words(column: Any, end: str) -> Any:
     return spell_column(column, end)
 
 
-def _spell_numbers(answers: Answers, block: slice) -> Any:
-    probabilities = answers.probabilities[block]
+def _spell_numbers(answers: Answers) -> Any:
+    probabilities = answers.probabilities
     if answers.bad is None:
         return spell_matrix(probabilities)
     blank = "," * probabilities.shape[1]
     spelt = spell_matrix(np.nan_to_num(probabilities))
-    return pc.if_else(pa.array(answers.bad[block]), blank, spelt)
+    return pc.if_else(pa.array(answers.bad), blank, spelt)
 
 
 def _content(lines: Any) -> Any:

@@ -14,16 +14,20 @@ from typing import Any, Protocol
 from iris_model.errors import ScoringFailed
 from iris_model.validation import did_you_mean
 
+# So many rows are worked on at once: what is made of them fits in memory that the next
+# block uses again. Fresh memory for a whole piece costs as much as the arithmetic.
+BLOCK_ROWS = 1 << 15
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
     """
-    The rows of one piece, read.
+    A block of rows of one piece, read.
 
     Attributes
     ----------
     count : int
-        How many rows.
+        How many rows, :data:`BLOCK_ROWS` at most.
     features : list of ChunkedArray of double
         In the model's order; null where the value is missing or no number.
     table : Table or None
@@ -33,7 +37,7 @@ class Rows:
     faults : mapping of int to str
         Rows refused for a fault of their own.
     begin, end : int
-        The place of the rows in the file; the next piece begins at ``end``.
+        The place of the rows in the file; the next block or piece begins at ``end``.
     """
 
     count: int
@@ -59,8 +63,8 @@ class Piece(Protocol):
     def moved(self, begin: int) -> Piece:
         """Return the piece that begins where the one before it truly ended."""
 
-    def read(self, features: Sequence[str], as_text: bool) -> Rows:
-        """Read the rows."""
+    def read(self, features: Sequence[str], as_text: bool) -> Iterator[Rows]:
+        """Yield the rows in blocks, in order; one without rows if there are none."""
 
 
 class Source(Protocol):

@@ -52,10 +52,6 @@ class Strict:
         """Return the fields as what JSON can hold."""
         return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]
 
-    def model_copy(self, *, update: dict[str, Any]) -> Self:
-        """Return a copy with other fields, which are not checked."""
-        return dataclasses.replace(self, **update)  # type: ignore[type-var]
-
 
 @functools.cache
 def _kinds(cls: type) -> dict[str, Any]:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from shadow_router.changes import Change, read_changes
 from shadow_router.diagnosis import Diagnosis, diagnose
 from shadow_router.records import Fate
 from shadow_router.settings import Settings
 from shadow_router.store import Details, Filter, Moment, read_details
 from shadow_router.summary import Summary, summarise
+from shadow_router.switches import SwitchState, read_state
 
 #: In the data directory; written by the blame task.
 BLAME_NAME = "blame.json"
@@ -31,32 +33,12 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Controls:
-    """What may be switched while copies go."""
-
-    sample_rate: float
-    is_killed: bool = False
-    is_closed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One entry of the log of changes."""
-
-    at: str
-    who: str
-    what: str
-    before: object
-    after: object
-
-
-@dataclass(frozen=True, slots=True)
 class Setting:
     """What the store does not know: addresses, switches, and an outside diagnosis."""
 
     live_url: str = ""
     shadow_url: str = ""
-    controls: Controls | None = None
+    controls: SwitchState | None = None
     changes: tuple[Change, ...] = ()
     #: What the blame task found, as it wrote it.
     blame: Mapping[str, Any] | None = None
@@ -141,7 +123,8 @@ def setting_of(settings: Settings, blame: Path) -> Setting:
     return Setting(
         live_url=settings.live_url,
         shadow_url=settings.shadow_url,
-        controls=Controls(settings.sample_rate),
+        controls=read_state(settings.data_dir),
+        changes=tuple(read_changes(settings.data_dir)),
         blame=read_blame(blame),
     )
 

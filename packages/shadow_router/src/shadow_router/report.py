@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shadow_router.asgi import (
+    App,
     Headers,
     Receive,
     Scope,
@@ -15,6 +16,7 @@ from shadow_router.asgi import (
     send_head,
 )
 from shadow_router.bundle import as_json
+from shadow_router.controls import PREFIX
 from shadow_router.findings import (
     BLAME_NAME,
     Findings,
@@ -23,7 +25,7 @@ from shadow_router.findings import (
     setting_of,
 )
 from shadow_router.http_client import parse_origin
-from shadow_router.metrics import render_metrics
+from shadow_router.metrics import render_metrics, render_state
 from shadow_router.page import (
     ASSETS,
     POLICY,
@@ -33,6 +35,7 @@ from shadow_router.page import (
 )
 from shadow_router.settings import Settings
 from shadow_router.summary import summarise
+from shadow_router.switches import Switches
 
 _READY_S = 1.0
 _HTML = b"text/html; charset=utf-8"
@@ -52,15 +55,30 @@ class PrivateApp:
         The data directory that is reported on.
     has_router : callable
         Returns whether a router process is connected now.
+    is_breaker_open : callable
+        Returns whether the shadow gets nothing but probes.
+    switches : Switches
+        Shown in the report; changed by `controls` alone.
+    controls : App
+        Serves what lies under `/controls/`.
     """
 
     def __init__(
-        self, settings: Settings, directory: Path, has_router: Callable[[], bool]
+        self,
+        settings: Settings,
+        directory: Path,
+        has_router: Callable[[], bool],
+        is_breaker_open: Callable[[], bool],
+        switches: Switches,
+        controls: App,
     ) -> None:
         self._live = parse_origin(settings.live_url)
         self._directory = directory
         self._has_router = has_router
         self._settings = settings
+        self._is_breaker_open = is_breaker_open
+        self._switches = switches
+        self._controls = controls
         self._views: dict[str, tuple[Callable[[Findings], str], bytes]] = {
             "/": (render_page, _HTML),
             "/fragment": (render_fragment, _HTML),
@@ -70,6 +88,9 @@ class PrivateApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         method, path = scope["method"], scope["path"]
+        if path.startswith(PREFIX):
+            await self._controls(scope, receive, send)
+            return
         if method not in ("GET", "HEAD"):
             await _send_problem(send, 405)
             return
@@ -92,10 +113,16 @@ class PrivateApp:
             await _send_problem(send, 404)
 
     def _metrics(self) -> bytes:
-        return render_metrics(summarise(self._directory))
+        state = self._switches.state
+        summary = summarise(self._directory)
+        pages = summary.accounts.pages
+        shed = max((p.shed_ppm for p in pages if p.is_alive), default=0) / 1e6
+        is_open = self._is_breaker_open()
+        return render_metrics(summary) + render_state(state, is_open, shed)
 
     def _find(self, query: str) -> Findings:
-        setting = setting_of(self._settings, self._directory / BLAME_NAME)
+        blame = self._directory / BLAME_NAME
+        setting = setting_of(self._settings, blame)
         return gather(self._directory, setting, parse_query(query))
 
     async def _readyz(self, send: Send) -> None:
