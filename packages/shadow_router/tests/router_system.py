@@ -92,7 +92,7 @@ class System:
         if self._only == "router":
             return wait_until(self._accepts, what="the listener")
         path = "/livez" if self._only else "/readyz"
-        return wait_until(lambda: self.private_get(path)[0] == 200, what="readiness")
+        return wait_until(lambda: self.private_get(path)[0] == 200, 30, "readiness")
 
     def _accepts(self):
         with socket.create_connection(self.public_at):

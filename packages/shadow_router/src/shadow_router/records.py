@@ -140,6 +140,8 @@ class Unit:
     row: RowDifference
     #: Feature bins, such as `age < 40`.
     bins: tuple[str, ...] = ()
+    #: The row as canonical JSON, to be sampled; empty if it may not be or is long.
+    source: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
