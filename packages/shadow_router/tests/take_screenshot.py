@@ -10,7 +10,7 @@ from pathlib import Path
 from report_browser import open_browser
 
 DOCS = Path(__file__).parents[3] / "docs"
-VIEW = {"viewport": {"width": 1100, "height": 1150}, "color_scheme": "light"}
+VIEW = {"viewport": {"width": 1100, "height": 1080}, "color_scheme": "light"}
 
 
 def main(url):
