@@ -113,6 +113,10 @@ class Collector:
         await self._writer.close()
         await writing
 
+    async def note_identity(self, role: str, digest: str) -> bool:
+        """Keep the digest of an artefact; return whether it could be stored."""
+        return await self._writer.note_identity(role, digest)
+
     # One connection
 
     async def _serve_router(

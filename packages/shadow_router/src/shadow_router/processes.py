@@ -12,6 +12,7 @@ from shadow_router.books import RouterBooks, RunState
 from shadow_router.collector import Collector
 from shadow_router.directory import DirectoryLock, prepare_directory, socket_path
 from shadow_router.http_client import HttpClient, parse_origin
+from shadow_router.identities import IdentityWatch, watched
 from shadow_router.mirror import Mirror, Selection
 from shadow_router.report import PrivateApp
 from shadow_router.rules import DEFAULT, Rules
@@ -109,6 +110,8 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
     caller = ShadowCaller(settings, shadow)
     collector = Collector(settings, rules, directory, store, caller)
     await collector.start(meeting)
+    identities = _identities(settings, rules, collector)
+    asking = asyncio.create_task(identities.run()) if watched(rules) else None
     report = PrivateApp(settings, directory, lambda: collector.has_router)
     server = WebServer(report, listener)
     await server.start()
@@ -119,11 +122,23 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
         # The router has lost its parent too and is handing over what it has left.
         await _wait_for_routers(collector, settings.grace_s)
     await server.stop(lambda: None, grace_s=0.5)
+    if asking is not None:
+        asking.cancel()
+        await asyncio.wait([asking])
+    identities.close()
     await collector.stop(settings.grace_s)
     shadow.close()
     store.close()
     lock.release()
     logger.info("collector: stopped")
+
+
+def _identities(
+    settings: Settings, rules: Rules, collector: Collector
+) -> IdentityWatch:
+    urls = {"live": settings.live_url, "shadow": settings.shadow_url}
+    clients = {role: HttpClient(parse_origin(url)) for role, url in urls.items()}
+    return IdentityWatch(clients, rules.identity, collector.note_identity)
 
 
 async def _wait_for_routers(collector: Collector, grace_s: float) -> None:

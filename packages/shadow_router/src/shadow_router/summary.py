@@ -32,6 +32,8 @@ class Summary:
     verdict: Verdict
     #: Version and digest by role, more than one if they changed.
     versions: Mapping[str, tuple[tuple[str, str], ...]]
+    #: When the newest comparison's request came, in s since 1970; None: there is none.
+    newest_at: float | None
     rules: Rules
     evidence: Evidence
     confusion: Mapping[tuple[str, str], int]
@@ -87,6 +89,7 @@ def summarise(directory: Path) -> Summary:
         accounts=accounts,
         verdict=judge(evidence, rules),
         versions=totals.versions,
+        newest_at=None if totals.newest_ns is None else totals.newest_ns / 1e9,
         rules=rules,
         evidence=evidence,
         confusion=totals.confusion,
