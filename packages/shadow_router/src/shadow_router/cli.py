@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from loguru import logger
 
-from shadow_router import __version__
+from shadow_router import __version__, pin_commands
 from shadow_router.errors import ShadowRouterError
 
 app = typer.Typer(
@@ -122,6 +122,10 @@ def audit(
     text = json.dumps(books.as_json(found)) if as_json else books.as_text(found)
     typer.echo(text)
     raise typer.Exit(0 if found.balances else 1)
+
+
+app.command()(pin_commands.promote)
+app.command()(pin_commands.rollback)
 
 
 def main() -> None:

@@ -8,6 +8,9 @@ ShadowRouterError
 ├── DataDirectoryBusy     a second collector on one data directory
 ├── DataDirectoryMissing  report or audit asked of a directory with no books
 ├── StoreUnreadable       the store is damaged, or of another version
+├── PinUnusable           a pin or its wheel is not as it must be
+├── PromotionRefused      a pin may not move; carries the reason
+├── PromotionFailed       a pin could not be moved: no file has changed
 ├── FrameInvalid          bytes from the other process are not a frame
 ├── AnswerUnreadable      an answer cannot be compared; carries the reason
 └── UpstreamFailed        a request to live or shadow has no complete answer
@@ -58,6 +61,18 @@ class DataDirectoryMissing(ShadowRouterError):
 
 class StoreUnreadable(ShadowRouterError):
     """Raised when the store holds what this version cannot read."""
+
+
+class PinUnusable(ShadowRouterError):
+    """Raised when a pin cannot be read, or no published wheel is the one it names."""
+
+
+class PromotionRefused(ShadowRouterError):
+    """Raised when live's pin may not change; the text is the reason."""
+
+
+class PromotionFailed(ShadowRouterError):
+    """Raised when files cannot be written; they are as they were."""
 
 
 class FrameInvalid(ShadowRouterError):
