@@ -28,7 +28,7 @@ def describing(digest, status="200 OK"):
             writer.write(answer_bytes(ANSWER))
         return True
 
-    return FakeServer(script)
+    return FakeServer(script, describes=True)
 
 
 def test_digests_of_both_are_in_the_bundle_when_the_services_tell_them(start):
@@ -76,7 +76,10 @@ def noted(*urls, can_store=lambda: True, until=1):
                 while len(found) < until:
                     await asyncio.sleep(0.005)
         task.cancel()
+        await asyncio.wait([task])
         asking.close()
+        # The server sees the ends before it is stopped itself.
+        await asyncio.sleep(0.05)
 
     asyncio.run(watch())
     return [digest for _, digest in found]
