@@ -113,6 +113,19 @@ def test_other_service_is_asked_when_one_tells_nothing():
         assert noted(refused_url(), locked.url, mute.url, good.url) == ["aaa"]
 
 
+def test_shadow_is_not_asked_when_the_kill_switch_is_on(start):
+    with describing(lambda: "aaa") as live, describing(lambda: "bbb") as shadow:
+        system = start(live.url, shadow.url)
+        told = {"live": ["aaa"], "shadow": ["bbb"]}
+        wait_until(lambda: system.report()["digests"] == told, what="the digests")
+        assert system.run("control", "off").returncode == 0
+        asked = len(shadow.arrived)
+        assert system.stop() == 0
+        system.start()
+        wait_until(lambda: len(live.arrived) == 2, what="the question to live")
+        assert len(shadow.arrived) == asked
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -1,6 +1,7 @@
 """The console command `shadow-router`; stdout is data, stderr is talk."""
 
 import json
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +11,7 @@ import typer
 from loguru import logger
 
 from shadow_router import __version__, pin_commands
-from shadow_router.errors import ShadowRouterError
+from shadow_router.errors import DataDirectoryMissing, ShadowRouterError
 
 app = typer.Typer(
     help="Differential testing of two versions of one model on the same traffic.",
@@ -25,6 +26,15 @@ class Role(StrEnum):
 
     ROUTER = "router"
     COLLECTOR = "collector"
+
+
+class Switch(StrEnum):
+    """What `control` changes."""
+
+    RATE = "rate"
+    OFF = "off"
+    ON = "on"
+    CLOSE = "close"
 
 
 def _show_version(is_asked: bool) -> None:
@@ -68,6 +78,43 @@ def serve(
         processes.run_router(settings, lifeline)
     else:
         processes.run_collector(settings, lifeline)
+
+
+@app.command()
+def control(
+    switch: Annotated[
+        Switch | None, typer.Argument(help="Show where all are when left out.")
+    ] = None,
+    value: Annotated[
+        float | None, typer.Argument(min=0, max=1, help="The share, for `rate`.")
+    ] = None,
+) -> None:
+    """
+    Change what is copied, at once and without a restart.
+
+    `rate 0.1`: copy a tenth. `off`: stop calling the shadow. `on`: go on. `close`: end
+    the run for good. Works on the data directory, also while the collector hangs.
+    """
+    from shadow_router.controls import state_json
+    from shadow_router.settings import load_settings
+    from shadow_router.switches import Switches
+
+    if (switch is Switch.RATE) != (value is not None):
+        raise typer.BadParameter("a share goes with `rate`, and with it alone")
+    settings = load_settings()
+    if not settings.data_dir.is_dir():
+        raise DataDirectoryMissing(
+            f"{settings.data_dir} is not there (SHADOW_ROUTER_DATA_DIR)"
+        )
+    switches = Switches(settings.data_dir, settings.sample_rate)
+    who = f"command of user {os.getuid()}"
+    if value is not None:
+        switches.set_rate(value, who)
+    elif switch is Switch.CLOSE:
+        switches.close_run(who)
+    elif switch is not None:
+        switches.kill(switch is Switch.OFF, who)
+    typer.echo(json.dumps(state_json(switches.state)))
 
 
 @app.command()

@@ -11,6 +11,9 @@ ShadowRouterError
 ├── PinUnusable           a pin or its wheel is not as it must be
 ├── PromotionRefused      a pin may not move; carries the reason
 ├── PromotionFailed       a pin could not be moved: no file has changed
+├── SwitchesUnreadable    the file of the switches is damaged, or of another version
+├── RunClosed             a switch of a run that has ended
+├── KeysUnreadable        the file of control keys is missing or wrong
 ├── FrameInvalid          bytes from the other process are not a frame
 ├── AnswerUnreadable      an answer cannot be compared; carries the reason
 └── UpstreamFailed        a request to live or shadow has no complete answer
@@ -73,6 +76,18 @@ class PromotionRefused(ShadowRouterError):
 
 class PromotionFailed(ShadowRouterError):
     """Raised when files cannot be written; they are as they were."""
+
+
+class SwitchesUnreadable(ShadowRouterError):
+    """Raised when the switches are kept in a way this version cannot read."""
+
+
+class RunClosed(ShadowRouterError):
+    """Raised when a switch is asked for after the end of the run."""
+
+
+class KeysUnreadable(ShadowRouterError):
+    """Raised when control keys cannot be read; the text names file and line."""
 
 
 class FrameInvalid(ShadowRouterError):

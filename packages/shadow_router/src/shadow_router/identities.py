@@ -29,6 +29,8 @@ class IdentityWatch:
         Where to ask, and where in the document the digest is.
     note : callable
         Keeps a role and its digest; returns whether it could.
+    may_ask : callable
+        Returns whether a role may be called now.
     """
 
     def __init__(
@@ -36,16 +38,19 @@ class IdentityWatch:
         clients: Mapping[str, HttpClient],
         identity: Identity,
         note: Callable[[str, str], Awaitable[bool]],
+        may_ask: Callable[[str], bool] = lambda role: True,
     ) -> None:
         self._clients = clients
         self._identity = identity
         self._note = note
+        self._may_ask = may_ask
         self._last: dict[str, str] = {}
 
     async def run(self) -> None:
         """Ask until cancelled."""
         while True:
-            await asyncio.gather(*map(self._ask, self._clients))
+            asked = filter(self._may_ask, self._clients)
+            await asyncio.gather(*map(self._ask, asked))
             await asyncio.sleep(EVERY_S)
 
     def close(self) -> None:

@@ -35,6 +35,7 @@ _MEANINGS = {
     Fate.SKIPPED_UNSAMPLED: "not in the sample",
     Fate.SKIPPED_METHOD: "not a request that may be sent twice",
     Fate.SKIPPED_TOO_LARGE: "request or answer over the size cap",
+    Fate.SKIPPED_REFUSED: "refused by the router: no whole request in time",
     Fate.SKIPPED_LIVE_FAILED: "live gave no answer to compare with",
     Fate.INTERNAL_ERROR: "a fault of the router itself",
 }

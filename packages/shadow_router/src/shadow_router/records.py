@@ -25,6 +25,7 @@ class Fate(StrEnum):
     SKIPPED_METHOD = "skipped_method"
     SKIPPED_TOO_LARGE = "skipped_too_large"
     SKIPPED_LIVE_FAILED = "skipped_live_failed"
+    SKIPPED_REFUSED = "skipped_refused"
     INTERNAL_ERROR = "internal_error"
 
 

@@ -3,9 +3,11 @@
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from shadow_router.asgi import (
+    App,
     Headers,
     Receive,
     Scope,
@@ -15,11 +17,14 @@ from shadow_router.asgi import (
     send_head,
 )
 from shadow_router.bundle import as_json
+from shadow_router.changes import read_changes
+from shadow_router.controls import PREFIX, state_json
 from shadow_router.http_client import parse_origin
-from shadow_router.metrics import render_metrics
+from shadow_router.metrics import render_metrics, render_state
 from shadow_router.page import policy, render_fragment, render_page
 from shadow_router.settings import Settings
 from shadow_router.summary import Summary, summarise
+from shadow_router.switches import Switches
 
 _READY_S = 1.0
 _HTML = b"text/html; charset=utf-8"
@@ -39,27 +44,55 @@ class PrivateApp:
         The data directory that is reported on.
     has_router : callable
         Returns whether a router process is connected now.
+    is_breaker_open : callable
+        Returns whether the shadow gets nothing but probes.
+    switches : Switches
+        Shown in the report; changed by `controls` alone.
+    controls : App
+        Serves what lies under `/controls/`.
     """
 
     def __init__(
-        self, settings: Settings, directory: Path, has_router: Callable[[], bool]
+        self,
+        settings: Settings,
+        directory: Path,
+        has_router: Callable[[], bool],
+        is_breaker_open: Callable[[], bool],
+        switches: Switches,
+        controls: App,
     ) -> None:
         self._live = parse_origin(settings.live_url)
         self._directory = directory
         self._has_router = has_router
+        self._is_breaker_open = is_breaker_open
+        self._switches = switches
+        self._controls = controls
         self._views: dict[str, tuple[Callable[[Summary], bytes], bytes]] = {
             "/": (lambda summary: render_page(summary).encode(), _HTML),
             "/fragment": (lambda summary: render_fragment(summary).encode(), _HTML),
-            "/report.json": (
-                lambda summary: json.dumps(as_json(summary)).encode(),
-                _JSON,
-            ),
-            "/metrics": (render_metrics, _METRICS),
+            "/report.json": (self._json, _JSON),
+            "/metrics": (self._metrics, _METRICS),
         }
+
+    def _json(self, summary: Summary) -> bytes:
+        changes = [asdict(change) for change in read_changes(self._directory)]
+        controls = state_json(self._switches.state)
+        document = as_json(summary) | {"controls": controls, "changes": changes}
+        return json.dumps(document).encode()
+
+    def _metrics(self, summary: Summary) -> bytes:
+        state = self._switches.state
+        pages = summary.accounts.pages
+        shed = max((p.shed_ppm for p in pages if p.is_alive), default=0) / 1e6
+        is_open = self._is_breaker_open()
+        return render_metrics(summary) + render_state(state, is_open, shed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         method, path = scope["method"], scope["path"]
+        if path.startswith(PREFIX):
+            await self._controls(scope, receive, send)
+            return
         if method not in ("GET", "HEAD"):
             await _send_problem(send, 405)
             return
