@@ -397,6 +397,7 @@ def test_promotion_can_be_made_and_undone_when_one_was_killed(repository, step):
     promote(PLACES, 3600)
     roll_back(PLACES)
     assert (pins / "live.txt").read_bytes() == live
+    assert not list(repository.rglob("*.draft"))
 
 
 HEAD = "# Changelog\n\nFor readers.\n"

@@ -91,10 +91,14 @@ def test_another_version_is_live_after_promote_and_none_after_rollback(
         (copy / "api/CHANGELOG.md").read_text(),
         re.M,
     )
-    serve = Running(tmp_path, "serve", root=copy)
+    again = Running(tmp_path, "up", root=copy)
     try:
-        wait_until(lambda: health(serve) == "1.2.1", timeout_s=60)
-        router(serve, copy, "rollback")
+        wait_until(lambda: health(again) == "1.2.1", timeout_s=90)
+        router(again, copy, "rollback")
     finally:
-        assert serve.stop() == 0
+        assert again.stop() == 0
     assert pins(copy) == before
+    # The books began anew with the pins; the story of the pins went on.
+    assert (tmp_path / "data-1/comparisons.sqlite").exists()
+    lines = (tmp_path / "data/promotions.jsonl").read_text().splitlines()
+    assert [json.loads(line)["event"] for line in lines] == ["promote", "rollback"]

@@ -92,4 +92,6 @@ def _manifest_digest(wheel: Path) -> str:
         raise PinUnusable(f"{wheel} is not a wheel with a {_MANIFEST}") from None
     # A manifest that states its own digest is the one the service tells.
     stated = document.get("digest") if isinstance(document, dict) else None
-    return stated or hashlib.sha256(contents[0]).hexdigest()
+    if isinstance(stated, str):
+        return stated
+    return hashlib.sha256(contents[0]).hexdigest()

@@ -11,35 +11,44 @@ def replace_all(contents: Mapping[Path, bytes | None]) -> None:
     """
     Write each file whole, in this order; None removes it.
 
-    Everything is on the disk under other names before the first file changes, so that
-    a full disk or a missing permission changes nothing. What was changed before a
-    later step failed is put back. A process that is killed in between leaves the first
-    files new and the others old, each of them whole: order them so that this is sound.
+    Everything, old and new, is on the disk under other names before the first file
+    changes: a full disk or a missing permission changes nothing, and putting back what
+    was changed before a later step failed needs no room. A process that is killed in
+    between leaves the first files new and the others old, each of them whole: order
+    them so that this is sound.
 
     Raises
     ------
     OSError
         If it cannot be done; then the files are as they were.
     """
+    for path in contents:
+        _sweep(path)
     before = {path: _content(path) for path in contents}
-    drafts: dict[Path, Path] = {}
+    new: dict[Path, Path] = {}
+    old: dict[Path, Path] = {}
     done: list[Path] = []
     try:
-        for path, content in contents.items():
-            if content is not None:
-                drafts[path] = _draft(path, content)
+        for drafts, texts in ((new, contents), (old, before)):
+            for path, content in texts.items():
+                if content is not None:
+                    drafts[path] = _draft(path, content)
         for path in contents:
-            _put(path, drafts.get(path))
-            drafts.pop(path, None)
+            _put(path, new.get(path))
             done.append(path)
     except BaseException:
         for path in reversed(done):
-            old = before[path]
-            _put(path, None if old is None else _draft(path, old))
+            _put(path, old.get(path))
         raise
     finally:
-        for draft in drafts.values():
+        for draft in (*new.values(), *old.values()):
             draft.unlink(missing_ok=True)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what a killed process left beside a file; callers take turns."""
+    for draft in path.parent.glob(f".{path.name}.*.draft"):
+        draft.unlink()
 
 
 def _content(path: Path) -> bytes | None:
