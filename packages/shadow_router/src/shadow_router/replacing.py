@@ -34,8 +34,8 @@ def replace_all(contents: Mapping[Path, bytes | None]) -> None:
                 if content is not None:
                     drafts[path] = _draft(path, content)
         for path in contents:
-            _put(path, new.get(path))
             done.append(path)
+            _put(path, new.get(path))
     except BaseException:
         for path in reversed(done):
             _put(path, old.get(path))
