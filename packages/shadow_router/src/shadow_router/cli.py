@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from loguru import logger
 
-from shadow_router import __version__, pin_commands
+from shadow_router import __version__, label_command, pin_commands
 from shadow_router.errors import DataDirectoryMissing, ShadowRouterError
 
 app = typer.Typer(
@@ -171,6 +171,7 @@ def audit(
     raise typer.Exit(0 if found.balances else 1)
 
 
+app.command()(label_command.label)
 app.command()(pin_commands.promote)
 app.command()(pin_commands.rollback)
 

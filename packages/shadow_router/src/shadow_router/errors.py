@@ -14,6 +14,7 @@ ShadowRouterError
 ├── SwitchesUnreadable    the file of the switches is damaged, or of another version
 ├── RunClosed             a switch of a run that has ended
 ├── KeysUnreadable        the file of control keys is missing or wrong
+├── LabelsRefused         true labels cannot be read, or the collector refuses them
 ├── FrameInvalid          bytes from the other process are not a frame
 ├── AnswerUnreadable      an answer cannot be compared; carries the reason
 └── UpstreamFailed        a request to live or shadow has no complete answer
@@ -88,6 +89,10 @@ class RunClosed(ShadowRouterError):
 
 class KeysUnreadable(ShadowRouterError):
     """Raised when control keys cannot be read; the text names file and line."""
+
+
+class LabelsRefused(ShadowRouterError):
+    """Raised when labels cannot be sent; names the line or the reason."""
 
 
 class FrameInvalid(ShadowRouterError):

@@ -19,6 +19,7 @@ from shadow_router.crowd import Crowd
 from shadow_router.directory import DirectoryLock, prepare_directory, socket_path
 from shadow_router.http_client import HttpClient, parse_origin
 from shadow_router.identities import IdentityWatch, watched
+from shadow_router.labels import Labels
 from shadow_router.mirror import Mirror, Selection
 from shadow_router.report import PrivateApp
 from shadow_router.rules import DEFAULT, Rules
@@ -175,6 +176,7 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
         lambda: collector.is_breaker_open,
         switches,
         Controls(switches, keys),
+        Labels(keys, collector.join_labels),
     )
     crowd = Crowd(settings.connections, settings.body_cap_bytes, lambda: None)
     server = WebServer(report, listener, crowd)

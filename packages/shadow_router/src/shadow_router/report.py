@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from shadow_router import labels
 from shadow_router.asgi import (
     App,
     Headers,
@@ -50,6 +51,8 @@ class PrivateApp:
         Shown in the report; changed by `controls` alone.
     controls : App
         Serves what lies under `/controls/`.
+    takes_labels : App
+        Serves `/labels`.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class PrivateApp:
         is_breaker_open: Callable[[], bool],
         switches: Switches,
         controls: App,
+        takes_labels: App,
     ) -> None:
         self._live = parse_origin(settings.live_url)
         self._directory = directory
@@ -67,17 +71,21 @@ class PrivateApp:
         self._is_breaker_open = is_breaker_open
         self._switches = switches
         self._controls = controls
+        self._labels = takes_labels
         self._views: dict[str, tuple[Callable[[Summary], bytes], bytes]] = {
             "/": (lambda summary: render_page(summary).encode(), _HTML),
             "/fragment": (lambda summary: render_fragment(summary).encode(), _HTML),
             "/report.json": (self._json, _JSON),
+            "/labels/queue": (_queue, _JSON),
             "/metrics": (self._metrics, _METRICS),
         }
 
     def _json(self, summary: Summary) -> bytes:
         changes = [asdict(change) for change in read_changes(self._directory)]
         controls = state_json(self._switches.state)
-        document = as_json(summary) | {"controls": controls, "changes": changes}
+        told = labels.totals_json(summary.labels)
+        beside = {"controls": controls, "changes": changes, "labels": told}
+        document = as_json(summary) | beside
         return json.dumps(document).encode()
 
     def _metrics(self, summary: Summary) -> bytes:
@@ -90,6 +98,9 @@ class PrivateApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         method, path = scope["method"], scope["path"]
+        if path == labels.PATH:
+            await self._labels(scope, receive, send)
+            return
         if path.startswith(PREFIX):
             await self._controls(scope, receive, send)
             return
@@ -129,6 +140,10 @@ class PrivateApp:
             return False
         writer.close()
         return True
+
+
+def _queue(summary: Summary) -> bytes:
+    return json.dumps({"queue": labels.totals_json(summary.labels)["queue"]}).encode()
 
 
 async def _send(send: Send, body: bytes, kind: bytes, status: int = 200) -> None:

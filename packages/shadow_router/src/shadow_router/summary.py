@@ -14,7 +14,9 @@ from shadow_router.records import COMPARED, SKIPPED
 from shadow_router.rules import DEFAULT, Rules
 from shadow_router.store import (
     Discrepancy,
+    LabelTotals,
     LatencySums,
+    labelled,
     read_discrepancies,
     read_totals,
 )
@@ -36,6 +38,7 @@ class Summary:
     newest_at: float | None
     rules: Rules
     evidence: Evidence
+    labels: LabelTotals
     confusion: Mapping[tuple[str, str], int]
     latencies: tuple[LatencySums, ...]
     discrepancies: tuple[Discrepancy, ...]
@@ -82,6 +85,7 @@ def summarise(directory: Path) -> Summary:
         live_versions=tuple(map(shown_version, totals.versions["live"])),
         shadow_versions=tuple(map(shown_version, totals.versions["shadow"])),
         rules=tuple(one.sha256 for one in known),
+        labelled=labelled(totals.labels, totals.tallies),
         inputs_per_s=totals.inputs_per_s,
     )
     return Summary(
@@ -92,6 +96,7 @@ def summarise(directory: Path) -> Summary:
         newest_at=None if totals.newest_ns is None else totals.newest_ns / 1e9,
         rules=rules,
         evidence=evidence,
+        labels=totals.labels,
         confusion=totals.confusion,
         latencies=totals.latencies,
         discrepancies=tuple(read_discrepancies(directory, _DISCREPANCIES)),

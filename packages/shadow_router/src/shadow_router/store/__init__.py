@@ -7,6 +7,13 @@ rows are committed in one transaction, so that one can be checked against the ot
 batches may be missing, which the router's own books then show as `dropped_crash`.
 """
 
+from shadow_router.store.labelling import (
+    Joined,
+    LabelTotals,
+    TrueLabel,
+    Wanted,
+    labelled,
+)
 from shadow_router.store.reading import (
     Discrepancy,
     LatencySums,
@@ -23,11 +30,16 @@ __all__ = [
     "FILE_NAME",
     "Batch",
     "Discrepancy",
+    "Joined",
+    "LabelTotals",
     "LatencySums",
     "Store",
     "StoreFailed",
     "StoredBooks",
     "Totals",
+    "TrueLabel",
+    "Wanted",
+    "labelled",
     "read_books",
     "read_discrepancies",
     "read_totals",

@@ -13,6 +13,7 @@ from shadow_router.evidence import Sketch, Tallies, Tried
 from shadow_router.records import Fate, Flow
 from shadow_router.store import schema
 from shadow_router.store.identity import newest_ns, with_digests
+from shadow_router.store.labelling import LabelTotals, read_labels
 
 #: The pace of late is that of so many minutes.
 _PACE_MINUTES = 10
@@ -57,6 +58,7 @@ class Totals:
     rules: tuple[str, ...]
     #: When the newest comparison's request came, in ns since 1970; None: there is none.
     newest_ns: int | None
+    labels: LabelTotals
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,7 @@ def read_totals(directory: Path) -> Totals:
             inputs_per_s=_inputs_per_s(connection),
             rules=tuple(connection.scalars(by_time)),
             newest_ns=newest_ns(connection),
+            labels=read_labels(connection),
         )
 
 
