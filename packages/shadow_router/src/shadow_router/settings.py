@@ -43,6 +43,10 @@ class Settings(BaseSettings):
     live_timeout_s: Seconds = 30.0
     shadow_timeout_s: Seconds = 2.0
     shadow_concurrency: Count = 32
+    #: Share of exchanges on which live is asked again, and compared with itself.
+    noise_share: float = Field(default=0.01, ge=0, le=1)
+    #: Share of exchanges on which a spoilt answer is compared as well.
+    mutant_share: float = Field(default=0.01, ge=0, le=1)
     #: How long a stop waits for requests in flight, and then for the queue.
     grace_s: Seconds = 5.0
 

@@ -80,6 +80,7 @@ def summarise(directory: Path) -> Summary:
         live_versions=tuple(map(shown_version, totals.versions["live"])),
         shadow_versions=tuple(map(shown_version, totals.versions["shadow"])),
         rules=tuple(one.sha256 for one in known),
+        lanes=totals.lanes,
         inputs_per_s=totals.inputs_per_s,
     )
     return Summary(
