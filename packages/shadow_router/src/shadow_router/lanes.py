@@ -32,8 +32,6 @@ MARK = (b"x-shadow-router", b"again")
 #: Live is left alone for so long after any sign of trouble.
 REST_S = 60.0
 _NOT_ASKED_AGAIN = (b"x-request-id", b"traceparent")
-#: Answers about who asks or how often, and not about what is asked.
-_ABOUT_THE_CALLER = (401, 403, 407, 429)
 _FAILED_SHARE = 0.01
 _SLOWER = 2.0
 
@@ -51,6 +49,11 @@ def is_chosen(draw: int, share: float) -> bool:
 
 def _day(exchange: Exchange) -> date:
     return datetime.fromtimestamp(exchange.at_ns / 1e9, UTC).date()
+
+
+def _is_about_the_caller(status: int) -> bool:
+    """Return whether an answer is about who asks, how often or when; not what."""
+    return status in (401, 403, 407, 429) or status >= 500
 
 
 class MutantLane:
@@ -161,8 +164,7 @@ class NoiseLane:
         ours = (b"x-request-id", b"again-%016x" % draw)
         marked = replace(exchange, headers=(*kept, ours, MARK))
         again = await self._caller.call(marked)
-        is_answer = isinstance(again, Observation) and again.status < 500
-        if not is_answer or again.status in _ABOUT_THE_CALLER:
+        if not isinstance(again, Observation) or _is_about_the_caller(again.status):
             self._rest()
             return
         found = compare(item.live, again, self._rules, _day(exchange)).fate
