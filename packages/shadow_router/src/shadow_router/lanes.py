@@ -73,8 +73,6 @@ class MutantLane:
         if mutant is None:
             return
         is_found = self._is_found(item, mutant)
-        if not is_found:
-            logger.error("the comparison missed a mutant: {}", mutant.name)
         self._note(Lane.MUTANTS, mutant.name, is_found)
 
     def _base(self, item: Comparison) -> Observation | None:
@@ -104,6 +102,7 @@ class NoiseLane:
         self._caller = ShadowCaller(settings, self._client)
         self._asking: asyncio.Task[None] | None = None
         self._rests_until = 0.0
+        self._has_spoken = False
         self._usual_ms = self._lately_ms = 0.0
         self._seen: dict[str, tuple[int, int]] = {}
 
@@ -168,7 +167,9 @@ class NoiseLane:
             self._rest()
             return
         found = compare(item.live, again, self._rules, _day(exchange)).fate
-        if found not in AGREE:
+        if found not in AGREE and not self._has_spoken:
+            # Once: the report counts the others.
+            self._has_spoken = True
             logger.error("live does not agree with itself: {}", found.value)
         self._note(Lane.LIVE_AGAINST_LIVE, found.value, found in AGREE)
 
