@@ -24,7 +24,7 @@ from shadow_router.store import Batch, Store
 from shadow_router.summary import Summary, summarise
 
 DOCUMENT = ROOT / "docs/mutants.md"
-FIRST_LOOK, LOOKS_GROW = 10, 1.2
+FIRST_LOOK, LOOKS_GROW = 10, 1.5
 JUDGED = ("refactor", "retrain")
 
 

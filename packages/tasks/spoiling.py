@@ -25,7 +25,7 @@ Matrix = npt.NDArray[np.float64]
 #: What a mutant answers to the input of that number.
 Answers = Callable[[int], Observation]
 
-INPUTS = 6000
+INPUTS = 4000
 SEED = 1936
 #: Standard deviation of the traffic about the table's rows, in ranges of the feature.
 SPREAD = 0.1

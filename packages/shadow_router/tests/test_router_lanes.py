@@ -262,7 +262,9 @@ def test_lanes_are_counted_apart_from_traffic_when_the_system_runs(shadow, start
     with replying("200 OK") as live:
         system = start(live.url, shadow.url, NOISE_SHARE=1, MUTANT_SHARE=1)
         post_many(system, 60)
-        report = settled(system, 60)
+        settled(system, 60)
+        wait_until(lambda: system.report()["lanes"]["live_against_live"]["sent"])
+        report = system.report()
         assert report["received"] == 60
         mutants = report["lanes"]["mutants"]
         assert mutants == {"tried": 60, "found": 60, "missed": []}
