@@ -397,6 +397,14 @@ def test_infer_is_refused_when_it_is_too_long_or_not_json(server):
     check_error(infer(server, body, {"Content-Type": "application/octet-stream"}), 415)
 
 
+@pytest.mark.parametrize("piece", ["{},", "[],"])
+def test_infer_is_refused_unread_when_it_is_full_of_brackets(server, piece):
+    body = '{"inputs": [{"data": [' + piece * 60_000 + "1]}]}"
+    reply = server.send("POST", INFER, body.encode(), JSON)
+    check_error(reply, 400)
+    assert "too much to look into" in reply.json["error"]
+
+
 def test_infer_names_a_few_places_when_all_are_wrong(server):
     tensor = {**TENSOR, "shape": [1000, 4], "data": ["x"] * 4000}
     reply = infer(server, {"inputs": [tensor]})

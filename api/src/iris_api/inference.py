@@ -16,13 +16,13 @@ from pydantic import ValidationError
 from iris_api import __version__
 from iris_api.errors import Fault, InvalidInputs, MalformedJson, Reason
 from iris_api.inputs import (
-    MAX_FAULTS,
+    check_brackets,
     check_duplicates,
     describe_syntax,
     pointer_to,
 )
 from iris_api.predictor import Answers
-from iris_api.schemas import ModelCard
+from iris_api.schemas import MAX_FAULTS, MAX_ROWS, ModelCard
 from iris_api.tensor_schemas import (
     INFERENCE_REQUEST,
     INFERENCE_RESPONSE,
@@ -105,6 +105,8 @@ def parse_inference(
         If it asks nothing that can be answered.
     """
     document = body[:json_bytes]
+    # Twice what nested data of all rows can have.
+    check_brackets(document, 2 * (MAX_ROWS + 8) * (1 + len(features)))
     request = _validate(document)
     check_duplicates(document)
     binary = Binary(b"" if json_bytes is None else body[json_bytes:])

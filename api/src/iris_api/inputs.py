@@ -92,8 +92,7 @@ class InputParser:
             If a field is unknown, missing or twice there, a value is not a finite
             number, or there are too few or too many rows.
         """
-        if len(body) > self._most_brackets:
-            _check_brackets(body, self._most_brackets)
+        check_brackets(body, self._most_brackets)
         try:
             rows: Rows = self._validate(body)["inputs"]
         except ValidationError as error:
@@ -127,10 +126,24 @@ class InputParser:
         return Fault(pointer_to(place), detail, reason, field_of(place))
 
 
-def _check_brackets(body: bytes, most: int) -> None:
-    # The parser takes some 400 bytes and a microsecond for each list or object: a
-    # body full of them would cost 100 ms and 70 MB.
-    if body.count(b"[") + body.count(b"{") > most:
+def check_brackets(body: bytes, most: int) -> None:
+    """
+    Raise when a body has so many lists and objects that parsing it would be felt.
+
+    Parameters
+    ----------
+    body : bytes
+        Unread. The parser takes some 400 bytes and a microsecond for each bracket:
+        256 KiB full of them would cost 100 ms and 70 MB.
+    most : int
+        More brackets than any valid body has.
+
+    Raises
+    ------
+    InvalidInputs
+        About the whole body.
+    """
+    if len(body) > most and body.count(b"[") + body.count(b"{") > most:
         raise InvalidInputs((_TOO_MUCH,))
 
 

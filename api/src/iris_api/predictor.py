@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 
 import iris_model
 from iris_api.errors import Fault, InvalidInputs, ModelUnusable
-from iris_api.schemas import ModelCard, Rows
+from iris_api.schemas import MAX_FAULTS, ModelCard, Rows
 from iris_api.table import Table, read_table
-
-MAX_FAULTS = 20
 
 # The last rows of an odd number go through other instructions than the rest, and may
 # differ in the last bit. Filled up to a multiple of the widest vector, every row is

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iris_api.errors import Fault, InvalidInputs, Reason
-from iris_api.inputs import MAX_FAULTS
-from iris_api.schemas import MAX_ROWS
+from iris_api.schemas import MAX_FAULTS, MAX_ROWS
 from iris_api.tensor_schemas import RequestInput
 
 DTYPES: dict[str, np.dtype[Any]] = {

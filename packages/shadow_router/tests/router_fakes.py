@@ -92,6 +92,8 @@ class FakeServer:
         self._ready.set()
         await self._stop.wait()
         server.close()
+        # What was accepted just before is in a task that has not begun yet.
+        await asyncio.sleep(0.02)
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -109,8 +111,11 @@ class FakeServer:
         except (ConnectionError, asyncio.CancelledError):
             writer.transport.abort()
         finally:
+            writer.close()
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
+            # Cancelled while a peer did not read: nothing else would close it.
+            writer.transport.abort()
             self._tasks.discard(asyncio.current_task())
 
     @staticmethod

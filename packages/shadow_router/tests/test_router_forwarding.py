@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import socket
 import string
 import threading
@@ -19,6 +20,7 @@ from router_system import (
     refused_url,
     wait_until,
 )
+from test_router_faults import FAULTS
 
 TOKEN = st.text(string.ascii_letters + string.digits + "-_", min_size=1, max_size=12)
 # Any byte that may stand in a header's value, latin-1 and not only ASCII.
@@ -31,6 +33,15 @@ METHOD = st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTI
 STATUS = st.sampled_from([200, 201, 204, 301, 304, 400, 404, 418, 422, 500, 503])
 
 
+BREAKS = itertools.cycle(
+    script for name, (script, _) in FAULTS.items() if name != "endless body"
+)
+
+
+async def break_in_turn(arrived, writer):
+    return await next(BREAKS)(arrived, writer)
+
+
 @pytest.fixture(scope="module")
 def trio(tmp_path_factory):
     """One live and three routers: shadow well, shadow unsampled, shadow broken."""
@@ -39,7 +50,8 @@ def trio(tmp_path_factory):
         live = stack.enter_context(FakeServer())
         shadow = stack.enter_context(FakeServer())
         routes = "mirror:\n- POST /v1/predict\n- GET /v1/predict\n"
-        urls = {"on": shadow.url, "off": shadow.url, "broken": refused_url()}
+        broken = stack.enter_context(FakeServer(break_in_turn))
+        urls = {"on": shadow.url, "off": shadow.url, "broken": broken.url}
         systems = [
             stack.enter_context(
                 System(

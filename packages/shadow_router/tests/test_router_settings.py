@@ -74,3 +74,15 @@ def test_changelog_begins_with_the_version():
     text = (UNIT / "CHANGELOG.md").read_text()
     released = re.findall(r"^## (\d\S*)", text, re.M)
     assert released[0] == shadow_router.__version__
+
+
+def test_every_promise_names_tests_that_exist():
+    text = (UNIT / "README.md").read_text()
+    rows = re.findall(r"^\| (P\d+) \| .+ \| (`.+`) \|$", text, re.M)
+    assert [row[0] for row in rows] == (
+        "P1 P2 P3 P4 P5 P6 P9 P10 P11 P13 P14 P15 P16 P17".split()
+    )
+    sources = "".join(path.read_text() for path in (UNIT / "tests").glob("test_*.py"))
+    for promise, names in rows:
+        for name in names.split(", "):
+            assert f"def {name.strip('`')}(" in sources, promise

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from loguru import logger
@@ -18,6 +19,7 @@ from shadow_router.asgi import (
 from shadow_router.books import RouterBooks
 from shadow_router.errors import UpstreamFailed
 from shadow_router.forwarding import (
+    IS_GONE,
     Beginning,
     ClientGone,
     answer_headers,
@@ -30,6 +32,7 @@ from shadow_router.http_client import Answer, HttpClient, encode_head
 from shadow_router.mirror import Mirror, Selection
 from shadow_router.records import Exchange, Fate
 from shadow_router.settings import Settings
+from shadow_router.shedding import Shedder
 
 _KEPT_FROM_LIVE = (b"content-type", b"content-encoding", b"server-timing")
 
@@ -43,7 +46,9 @@ class _Visit:
     request_id: str
     headers: Headers
     at_ns: int
+    is_gone: Callable[[], bool]
     fate: Fate | None = None
+    is_repeatable: bool = False
     request_body: bytes = b""
     live_status: int = 0
     live_headers: Headers = field(default_factory=list)
@@ -65,11 +70,13 @@ class RouterApp:
         live: HttpClient,
         selection: Selection,
         mirror: Mirror,
+        shedder: Shedder,
         books: RouterBooks,
     ) -> None:
         self._live = live
         self._selection = selection
         self._mirror = mirror
+        self._shedder = shedder
         self._books = books
         self._cap = settings.body_cap_bytes
         self._timeout_s = settings.live_timeout_s
@@ -103,11 +110,13 @@ class RouterApp:
         headers, request_id = request_headers(scope["headers"])
         method = scope["method"]
         target = request_target(scope)
-        visit = _Visit(method, target, request_id, headers, time.time_ns())
+        is_gone = scope["extensions"][IS_GONE]
+        visit = _Visit(method, target, request_id, headers, time.time_ns(), is_gone)
         if not self._selection.is_repeatable(method, scope["raw_path"]):
             visit.skip(Fate.SKIPPED_METHOD)
-        elif not self._selection.is_sampled(request_id):
-            visit.skip(Fate.SKIPPED_UNSAMPLED)
+        else:
+            visit.is_repeatable = True
+            visit.fate = self._selection.left_out(request_id)
         return visit
 
     async def _serve(self, visit: _Visit, receive: Receive, send: Send) -> None:
@@ -148,6 +157,9 @@ class RouterApp:
                 finally:
                     answer.release()
         visit.live_ms = (time.perf_counter() - began) * 1e3
+        if visit.is_repeatable:
+            # Like with like: other paths may take as long as they take.
+            self._shedder.note(visit.live_ms)
         return None if length is not None and length <= self._cap else answer
 
     async def _send_whole(self, visit: _Visit, body: bytes) -> Answer:
@@ -193,6 +205,10 @@ class RouterApp:
                 size += len(chunk)
                 if size <= self._cap:
                     kept.append(chunk)
+                elif visit.is_gone():
+                    # Nobody reads it and nobody will compare it; it may never end.
+                    visit.skip(Fate.SKIPPED_TOO_LARGE)
+                    return
                 await send_body(send, chunk, more=True)
         except UpstreamFailed:
             # The head is out: all that is left is to end the connection early, as

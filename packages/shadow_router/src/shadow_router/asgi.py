@@ -24,10 +24,11 @@ async def send_body(send: Send, body: bytes, *, more: bool = False) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-def problem(status: int) -> tuple[Headers, bytes]:
+def problem(status: int, detail: str = "") -> tuple[Headers, bytes]:
     """Return headers and body of an RFC 9457 answer that says no more than it must."""
     title = HTTPStatus(status).phrase
-    body = json.dumps({"type": "about:blank", "title": title, "status": status})
+    document = {"type": "about:blank", "title": title, "status": status}
+    body = json.dumps(document | {"detail": detail} if detail else document)
     headers: Headers = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", b"%d" % len(body)),

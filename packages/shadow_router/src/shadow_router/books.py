@@ -19,7 +19,7 @@ from pathlib import Path
 from shadow_router.records import Fate
 
 SUFFIX = ".books"
-_MAGIC = 0x5348_4457_0001
+_MAGIC = 0x5348_4457_0002
 
 #: Fates that are decided in the router process.
 ROUTER_FATES = (
@@ -27,16 +27,18 @@ ROUTER_FATES = (
     Fate.SKIPPED_METHOD,
     Fate.SKIPPED_TOO_LARGE,
     Fate.SKIPPED_LIVE_FAILED,
+    Fate.SKIPPED_REFUSED,
     Fate.DROPPED_QUEUE,
     Fate.DROPPED_BYTES,
+    Fate.DROPPED_SHED,
     Fate.DROPPED_SHUTDOWN,
     Fate.INTERNAL_ERROR,
 )
 
 # The layout of the file. A change of order is a new magic number.
 _MARK, _SEQUENCE, _STATE, _RECEIVED, _IN_FLIGHT = range(5)
-_QUEUE_ITEMS, _QUEUE_BYTES, _HANDED, _DROPPED_WRITER = range(5, 9)
-_FIRST_FATE = 9
+_QUEUE_ITEMS, _QUEUE_BYTES, _HANDED, _DROPPED_WRITER, _SHED_PPM = range(5, 10)
+_FIRST_FATE = 10
 _SLOTS = _FIRST_FATE + len(ROUTER_FATES)
 _SIZE = _SLOTS * 8
 _SLOT_OF = {fate: _FIRST_FATE + i for i, fate in enumerate(ROUTER_FATES)}
@@ -65,6 +67,8 @@ class Page:
     queue_bytes: int
     handed: int
     dropped_writer: int
+    #: Parts in a million of the copies that shedding leaves out now.
+    shed_ppm: int
     fates: dict[Fate, int]
 
     @property
@@ -101,6 +105,18 @@ class RouterBooks:
         page[_RECEIVED] += 1
         page[_IN_FLIGHT] += 1
         page[_SEQUENCE] += 1
+
+    def count_refused(self) -> None:
+        """Count a request that was refused before it was whole."""
+        page = self._page
+        page[_SEQUENCE] += 1
+        page[_RECEIVED] += 1
+        page[_SLOT_OF[Fate.SKIPPED_REFUSED]] += 1
+        page[_SEQUENCE] += 1
+
+    def note_shed(self, share: float) -> None:
+        """Note what share of the copies is left out from now on."""
+        self._page[_SHED_PPM] = round(share * 1e6)
 
     def count_fate(self, fate: Fate) -> None:
         """Count the fate of a request that was in flight."""
@@ -203,6 +219,7 @@ def read_page(path: Path) -> Page | None:
         queue_bytes=slots[_QUEUE_BYTES],
         handed=slots[_HANDED],
         dropped_writer=slots[_DROPPED_WRITER],
+        shed_ppm=slots[_SHED_PPM],
         fates={fate: slots[slot] for fate, slot in _SLOT_OF.items()},
     )
 

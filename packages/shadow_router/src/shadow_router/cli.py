@@ -1,6 +1,7 @@
 """The console command `shadow-router`; stdout is data, stderr is talk."""
 
 import json
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +11,10 @@ import typer
 from loguru import logger
 
 from shadow_router import __version__
-from shadow_router.errors import ShadowRouterError
+from shadow_router.errors import DataDirectoryMissing, ShadowRouterError
+
+#: Discrepancies in a file, with their bodies, and in the JSON, without.
+_IN_A_FILE, _IN_A_BUNDLE = 100, 50
 
 app = typer.Typer(
     help="Differential testing of two versions of one model on the same traffic.",
@@ -25,6 +29,15 @@ class Role(StrEnum):
 
     ROUTER = "router"
     COLLECTOR = "collector"
+
+
+class Switch(StrEnum):
+    """What `control` changes."""
+
+    RATE = "rate"
+    OFF = "off"
+    ON = "on"
+    CLOSE = "close"
 
 
 def _show_version(is_asked: bool) -> None:
@@ -71,18 +84,60 @@ def serve(
 
 
 @app.command()
+def control(
+    switch: Annotated[
+        Switch | None, typer.Argument(help="Show where all are when left out.")
+    ] = None,
+    value: Annotated[
+        float | None, typer.Argument(min=0, max=1, help="The share, for `rate`.")
+    ] = None,
+) -> None:
+    """
+    Change what is copied, at once and without a restart.
+
+    `rate 0.1`: copy a tenth. `off`: stop calling the shadow. `on`: go on. `close`: end
+    the run for good. Works on the data directory, also while the collector hangs.
+    """
+    from shadow_router.controls import state_json
+    from shadow_router.settings import load_settings
+    from shadow_router.switches import Switches
+
+    if (switch is Switch.RATE) != (value is not None):
+        raise typer.BadParameter("a share goes with `rate`, and with it alone")
+    settings = load_settings()
+    if not settings.data_dir.is_dir():
+        raise DataDirectoryMissing(
+            f"{settings.data_dir} is not there (SHADOW_ROUTER_DATA_DIR)"
+        )
+    switches = Switches(settings.data_dir, settings.sample_rate)
+    who = f"command of user {os.getuid()}"
+    if value is not None:
+        switches.set_rate(value, who)
+    elif switch is Switch.CLOSE:
+        switches.close_run(who)
+    elif switch is not None:
+        switches.kill(switch is Switch.OFF, who)
+    typer.echo(json.dumps(state_json(switches.state)))
+
+
+@app.command()
 def report(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The file to write.")
     ] = Path("shadow_report.html"),
+    blame: Annotated[
+        Path | None, typer.Option(help="What `tox run -e blame` found.")
+    ] = None,
 ) -> None:
     """Write the report as one self-contained HTML file."""
+    from shadow_router.findings import BLAME_NAME, gather, setting_of
     from shadow_router.page import render_file
     from shadow_router.settings import load_settings
-    from shadow_router.summary import summarise
 
     settings = load_settings()
-    output.write_text(render_file(summarise(settings.data_dir)), encoding="utf-8")
+    path = blame or settings.data_dir / BLAME_NAME
+    found = gather(settings.data_dir, setting_of(settings, path), per_page=_IN_A_FILE)
+    output.write_text(render_file(found), encoding="utf-8")
     typer.echo(f"wrote {output}", err=True)
 
 
@@ -98,14 +153,16 @@ def verdict(
     Exit code 0: PASS, 1: FAIL, 2: INCONCLUSIVE, 3: INVALID.
     """
     from shadow_router import bundle
+    from shadow_router.findings import BLAME_NAME, gather, setting_of
     from shadow_router.settings import load_settings
-    from shadow_router.summary import summarise
     from shadow_router.verdict import EXIT_CODES
 
-    found = summarise(load_settings().data_dir)
-    as_text = bundle.as_text(found)
+    settings = load_settings()
+    setting = setting_of(settings, settings.data_dir / BLAME_NAME)
+    found = gather(settings.data_dir, setting, per_page=_IN_A_BUNDLE)
+    as_text = bundle.as_text(found.summary)
     typer.echo(json.dumps(bundle.as_json(found)) if as_json else as_text)
-    raise typer.Exit(EXIT_CODES[found.verdict.state])
+    raise typer.Exit(EXIT_CODES[found.summary.verdict.state])
 
 
 @app.command()

@@ -14,6 +14,7 @@ from loguru import logger
 
 from shadow_router.answers import predict_ms
 from shadow_router.books import SUFFIX, WriterTally, find_books, read_page
+from shadow_router.breaker import Breaker
 from shadow_router.compare import compare
 from shadow_router.errors import FrameInvalid
 from shadow_router.frames import Hello, decode_exchange, decode_hello, read_frame
@@ -31,6 +32,7 @@ from shadow_router.rules import Rules
 from shadow_router.settings import Settings
 from shadow_router.shadow_call import ShadowCaller
 from shadow_router.store import Store, StoreFailed
+from shadow_router.switches import Switches
 from shadow_router.writer import Writer
 
 # Small: what waits for a slow shadow should wait in the router's bounded queue.
@@ -60,10 +62,13 @@ class Collector:
         directory: Path,
         store: Store,
         caller: ShadowCaller,
+        switches: Switches,
     ) -> None:
         self._directory = directory
         self._store = store
         self._caller = caller
+        self._switches = switches
+        self._breaker = Breaker(settings.breaker_failures)
         self._rules = rules
         self._slots = asyncio.Semaphore(settings.shadow_concurrency)
         self._routers: dict[str, _Router] = {}
@@ -80,6 +85,11 @@ class Collector:
     def has_router(self) -> bool:
         """Return whether a router is connected now."""
         return any(router.is_connected for router in self._routers.values())
+
+    @property
+    def is_breaker_open(self) -> bool:
+        """Return whether the shadow gets nothing but probes."""
+        return self._breaker.is_open
 
     async def start(self, socket: Path) -> None:
         """Settle what earlier processes left behind and begin to listen."""
@@ -202,7 +212,12 @@ class Collector:
         exchange: Exchange | None = None
         try:
             exchange = decode_exchange(frame)
-            self._writer.add(await self._compare(router_id, exchange))
+            if self._switches.is_killed or not self._breaker.admits():
+                self._writer.count(router_id, Fate.DROPPED_SHED)
+                return
+            comparison = await self._compare(router_id, exchange)
+            self._breaker.watch(comparison.difference.fate)
+            self._writer.add(comparison)
         except asyncio.CancelledError:
             self._writer.count(router_id, Fate.DROPPED_SHUTDOWN)
         except Exception as error:

@@ -8,6 +8,9 @@ ShadowRouterError
 ├── DataDirectoryBusy     a second collector on one data directory
 ├── DataDirectoryMissing  report or audit asked of a directory with no books
 ├── StoreUnreadable       the store is damaged, or of another version
+├── SwitchesUnreadable    the file of the switches is damaged, or of another version
+├── RunClosed             a switch of a run that has ended
+├── KeysUnreadable        the file of control keys is missing or wrong
 ├── FrameInvalid          bytes from the other process are not a frame
 ├── AnswerUnreadable      an answer cannot be compared; carries the reason
 └── UpstreamFailed        a request to live or shadow has no complete answer
@@ -58,6 +61,18 @@ class DataDirectoryMissing(ShadowRouterError):
 
 class StoreUnreadable(ShadowRouterError):
     """Raised when the store holds what this version cannot read."""
+
+
+class SwitchesUnreadable(ShadowRouterError):
+    """Raised when the switches are kept in a way this version cannot read."""
+
+
+class RunClosed(ShadowRouterError):
+    """Raised when a switch is asked for after the end of the run."""
+
+
+class KeysUnreadable(ShadowRouterError):
+    """Raised when control keys cannot be read; the text names file and line."""
 
 
 class FrameInvalid(ShadowRouterError):

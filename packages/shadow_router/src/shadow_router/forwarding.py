@@ -4,8 +4,9 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 
-from shadow_router.asgi import Headers, Receive, Scope
+from shadow_router.asgi import Headers, Receive, Scope, problem
 
 # RFC 9110, section 7.6.1, and `Expect`, which is answered here.
 HOP_BY_HOP = frozenset(
@@ -27,6 +28,8 @@ _NEVER_DROPPED = frozenset(
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 #: Extension of the ASGI scope: the request target as the client wrote it.
 TARGET = "shadow_router.target"
+#: Extension of the ASGI scope: a callable that says whether the client has gone.
+IS_GONE = "shadow_router.is_gone"
 
 
 class ClientGone(Exception):
@@ -68,6 +71,19 @@ def answer_headers(status: int, headers: Headers, request_id: bytes) -> Headers:
     if not has_id:
         kept.append((b"x-request-id", request_id))
     return kept
+
+
+def refusal(status: int, request: Headers) -> bytes:
+    """Return a whole answer of our own, after which the connection ends."""
+    headers, body = problem(status)
+    _, request_id = request_headers(request)
+    headers.append((b"x-request-id", request_id.encode("ascii")))
+    if status == 503:
+        headers.append((b"retry-after", b"1"))
+    headers.append((b"connection", b"close"))
+    lines = [b"HTTP/1.1 %d %b\r\n" % (status, HTTPStatus(status).phrase.encode())]
+    lines += [b"%b: %b\r\n" % header for header in headers]
+    return b"".join([*lines, b"\r\n", body])
 
 
 def request_target(scope: Scope) -> bytes:

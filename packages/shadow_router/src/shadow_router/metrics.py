@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from shadow_router.latency import EDGES_MS
 from shadow_router.store import LatencySums
 from shadow_router.summary import Summary
+from shadow_router.switches import SwitchState
 
 
 class _Families(Collector):
@@ -65,6 +66,23 @@ class _Families(Collector):
         return family
 
 
+class _State(Collector):
+    """The gauges of what can be changed, or changes itself, while copies go."""
+
+    def __init__(self, state: SwitchState, is_open: bool, shed: float) -> None:
+        self._gauges = (
+            ("sample_rate", "Share of requests to copy.", state.sample_rate),
+            ("killed", "1 while the kill switch is on.", state.is_killed),
+            ("closed", "1 once the run is closed.", state.is_closed),
+            ("breaker_open", "1 while the shadow gets only probes.", is_open),
+            ("shed_share", "Share of copies left out to protect live.", shed),
+        )
+
+    def collect(self) -> Iterator[Metric]:
+        for name, text, value in self._gauges:
+            yield GaugeMetricFamily(f"shadow_{name}", text, value=float(value))
+
+
 def _cumulative(sums: LatencySums) -> list[tuple[str, float]]:
     # Every fourth edge: 17 series a role are enough for a graph.
     total = 0
@@ -78,6 +96,15 @@ def _cumulative(sums: LatencySums) -> list[tuple[str, float]]:
 
 def render_metrics(summary: Summary) -> bytes:
     """Return the text a Prometheus server scrapes."""
+    return _render(_Families(summary))
+
+
+def render_state(state: SwitchState, is_open: bool, shed: float) -> bytes:
+    """Return the lines on switches, breaker and shedding."""
+    return _render(_State(state, is_open, shed))
+
+
+def _render(families: Collector) -> bytes:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families(summary))
+    registry.register(families)
     return generate_latest(registry)

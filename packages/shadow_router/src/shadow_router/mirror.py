@@ -19,6 +19,7 @@ from shadow_router.frames import Hello, encode_exchange, encode_hello
 from shadow_router.records import Exchange, Fate
 from shadow_router.rules import Rules
 from shadow_router.settings import Settings
+from shadow_router.switches import Switches
 
 #: Request headers the shadow gets; all others only when asked for by name.
 FORWARDED = (
@@ -36,25 +37,45 @@ _LONGEST_PAUSE_S = 1.0
 class Selection:
     """Which requests are copied, and which of their headers."""
 
-    def __init__(self, settings: Settings, rules: Rules) -> None:
+    def __init__(self, settings: Settings, rules: Rules, switches: Switches) -> None:
         pairs = (pair.partition(" ") for pair in rules.mirror)
         self._pairs = {(method, path.encode()) for method, _, path in pairs}
         asked = (name.lower().encode("latin-1") for name in settings.copy_headers)
         self._headers = frozenset(FORWARDED).union(asked)
         # A salt of our own: a client cannot choose ids that are always copied.
         self._salt = secrets.token_bytes(16)
-        self._threshold = int(settings.sample_rate * 2**64)
+        self._switches = switches
+        self._share = 1.0
+        self._read_switches()
 
     def is_repeatable(self, method: str, path: bytes) -> bool:
         """Return whether requests of this kind may be sent twice."""
         return (method, path) in self._pairs
 
-    def is_sampled(self, request_id: str) -> bool:
-        """Return whether this request is one of the share to be copied."""
+    def left_out(self, request_id: str) -> Fate | None:
+        """Return None for a request to be copied, else why it will not be."""
+        if self._switches.changes != self._seen:
+            self._read_switches()
         digest = hashlib.blake2b(
             request_id.encode("ascii"), digest_size=8, key=self._salt
         ).digest()
-        return int.from_bytes(digest) < self._threshold
+        place = int.from_bytes(digest)
+        if place >= self._sampled:
+            return Fate.SKIPPED_UNSAMPLED
+        return Fate.DROPPED_SHED if place >= self._kept else None
+
+    def shed(self, share: float) -> None:
+        """Copy this share of the sample from now on."""
+        self._share = share
+        self._kept = int(self._sampled * share)
+
+    def _read_switches(self) -> None:
+        # The number first: a change in between is then read again.
+        self._seen = self._switches.changes
+        state = self._switches.state
+        rate = state.sample_rate if state.is_copying else 0.0
+        self._sampled = int(rate * 2**64)
+        self.shed(self._share)
 
     def headers_for_shadow(
         self, headers: list[tuple[bytes, bytes]]

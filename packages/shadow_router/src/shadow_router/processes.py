@@ -1,8 +1,12 @@
 """The two processes, wired: what each is made of, and how each starts and stops."""
 
 import asyncio
+import contextlib
+import os
+import resource
 import signal
 from datetime import UTC, datetime
+from pathlib import Path
 
 import uvloop
 from loguru import logger
@@ -10,6 +14,8 @@ from loguru import logger
 from shadow_router.app import RouterApp
 from shadow_router.books import RouterBooks, RunState
 from shadow_router.collector import Collector
+from shadow_router.controls import Controls, prepare_keys
+from shadow_router.crowd import Crowd
 from shadow_router.directory import DirectoryLock, prepare_directory, socket_path
 from shadow_router.http_client import HttpClient, parse_origin
 from shadow_router.mirror import Mirror, Selection
@@ -18,7 +24,15 @@ from shadow_router.rules import DEFAULT, Rules
 from shadow_router.server import WebServer, bind
 from shadow_router.settings import Settings
 from shadow_router.shadow_call import ShadowCaller
+from shadow_router.shedding import Shedder
 from shadow_router.store import Store
+from shadow_router.switches import Switches
+
+#: How much the collector yields to live and router when they share a machine.
+_NICENESS = 5
+_SHED_EVERY_S = 1.0
+#: Files, the socket between the processes, and what Python itself holds open.
+_SPARE_DESCRIPTORS = 128
 
 
 def run_router(settings: Settings, lifeline: int | None) -> None:
@@ -28,6 +42,7 @@ def run_router(settings: Settings, lifeline: int | None) -> None:
 
 def run_collector(settings: Settings, lifeline: int | None) -> None:
     """Run the collector process until it is told to stop."""
+    _yield_to_others()
     uvloop.run(_collector(settings, lifeline))
 
 
@@ -46,6 +61,26 @@ def rules_of(settings: Settings) -> Rules:
     from shadow_router.rule_file import load_rules
 
     return load_rules(settings.rules, datetime.now(UTC).date())
+
+
+def _yield_to_others() -> None:
+    os.nice(_NICENESS)
+    # Linux weighs sessions before processes: without this, the niceness of one that
+    # has a session of its own, as under `serve`, would count for nothing.
+    if os.getsid(0) == os.getpid():
+        with contextlib.suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(_NICENESS))
+
+
+def _raise_descriptor_limit(connections: int) -> None:
+    # Each connection of a client may need one to live.
+    wanted = 2 * connections + _SPARE_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if allowed > soft != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        logger.warning("{} descriptors allowed, {} wanted", allowed, wanted)
 
 
 def _stop_event(lifeline: int | None) -> tuple[asyncio.Event, asyncio.Event]:
@@ -74,23 +109,42 @@ async def _router(settings: Settings, lifeline: int | None) -> None:
     listener = bind(
         settings.public_host, settings.public_port, "SHADOW_ROUTER_PUBLIC_PORT"
     )
+    _raise_descriptor_limit(settings.connections)
+    switches = Switches(directory, settings.sample_rate)
+    switches.adopt(settings.sample_rate)
+    if switches.state.is_closed:
+        logger.warning("this run is closed: nothing is copied")
     books = RouterBooks(directory)
     live = HttpClient(parse_origin(settings.live_url))
     mirror = Mirror(settings, books, meeting)
-    selection = Selection(settings, rules)
-    app = RouterApp(settings, live, selection, mirror, books)
-    server = WebServer(app, listener)
+    selection = Selection(settings, rules, switches)
+    shedder = Shedder(settings.shed_ratio)
+    app = RouterApp(settings, live, selection, mirror, shedder, books)
+    crowd = Crowd(settings.connections, settings.body_cap_bytes, books.count_refused)
+    server = WebServer(app, listener, crowd)
     await server.start()
     handing = asyncio.create_task(mirror.run())
+    shedding = asyncio.create_task(_shed(shedder, selection, books))
     host, port = listener.getsockname()[:2]
     logger.info("router: http://{}:{} -> {}", host, port, settings.live_url)
     await stopped.wait()
     await server.stop(app.announce_stop, settings.grace_s)
     is_settled = await mirror.drain(settings.grace_s)
     handing.cancel()
+    shedding.cancel()
     live.close()
     books.close(RunState.SETTLED if is_settled else RunState.UNCONFIRMED)
     logger.info("router: stopped")
+
+
+async def _shed(shedder: Shedder, selection: Selection, books: RouterBooks) -> None:
+    while True:
+        await asyncio.sleep(_SHED_EVERY_S)
+        before, share = shedder.share, shedder.close_window()
+        if share != before:
+            selection.shed(share)
+            books.note_shed(1 - share)
+            logger.warning("live's p99: {:.0%} of the copies go", share)
 
 
 async def _collector(settings: Settings, lifeline: int | None) -> None:
@@ -107,13 +161,23 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
     store.note_rules(rules)
     shadow = HttpClient(parse_origin(settings.shadow_url))
     caller = ShadowCaller(settings, shadow)
-    collector = Collector(settings, rules, directory, store, caller)
+    switches = Switches(directory, settings.sample_rate)
+    keys = prepare_keys(directory, settings.control_key_file)
+    collector = Collector(settings, rules, directory, store, caller, switches)
     await collector.start(meeting)
-    report = PrivateApp(settings, directory, lambda: collector.has_router)
-    server = WebServer(report, listener)
+    report = PrivateApp(
+        settings,
+        directory,
+        lambda: collector.has_router,
+        lambda: collector.is_breaker_open,
+        switches,
+        Controls(switches, keys),
+    )
+    crowd = Crowd(settings.connections, settings.body_cap_bytes, lambda: None)
+    server = WebServer(report, listener, crowd)
     await server.start()
     host, port = listener.getsockname()[:2]
-    logger.info("collector: report on http://{}:{}/", host, port)
+    logger.info("collector: report on http://{}:{}/, controls by {}", host, port, keys)
     await stopped.wait()
     if orphaned.is_set():
         # The router has lost its parent too and is handing over what it has left.

@@ -25,6 +25,7 @@ class Fate(StrEnum):
     SKIPPED_METHOD = "skipped_method"
     SKIPPED_TOO_LARGE = "skipped_too_large"
     SKIPPED_LIVE_FAILED = "skipped_live_failed"
+    SKIPPED_REFUSED = "skipped_refused"
     INTERNAL_ERROR = "internal_error"
 
 
@@ -146,6 +147,8 @@ class Unit:
     row: RowDifference
     #: Feature bins, such as `age < 40`.
     bins: tuple[str, ...] = ()
+    #: The row as canonical JSON, to be sampled; empty if it may not be or is long.
+    source: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shadow_router.asgi import (
+    App,
     Headers,
     Receive,
     Scope,
@@ -15,11 +16,26 @@ from shadow_router.asgi import (
     send_head,
 )
 from shadow_router.bundle import as_json
+from shadow_router.controls import PREFIX
+from shadow_router.findings import (
+    BLAME_NAME,
+    Findings,
+    gather,
+    parse_query,
+    setting_of,
+)
 from shadow_router.http_client import parse_origin
-from shadow_router.metrics import render_metrics
-from shadow_router.page import policy, render_fragment, render_page
+from shadow_router.metrics import render_metrics, render_state
+from shadow_router.page import (
+    ASSETS,
+    POLICY,
+    asset,
+    render_fragment,
+    render_page,
+)
 from shadow_router.settings import Settings
-from shadow_router.summary import Summary, summarise
+from shadow_router.summary import summarise
+from shadow_router.switches import Switches
 
 _READY_S = 1.0
 _HTML = b"text/html; charset=utf-8"
@@ -39,27 +55,42 @@ class PrivateApp:
         The data directory that is reported on.
     has_router : callable
         Returns whether a router process is connected now.
+    is_breaker_open : callable
+        Returns whether the shadow gets nothing but probes.
+    switches : Switches
+        Shown in the report; changed by `controls` alone.
+    controls : App
+        Serves what lies under `/controls/`.
     """
 
     def __init__(
-        self, settings: Settings, directory: Path, has_router: Callable[[], bool]
+        self,
+        settings: Settings,
+        directory: Path,
+        has_router: Callable[[], bool],
+        is_breaker_open: Callable[[], bool],
+        switches: Switches,
+        controls: App,
     ) -> None:
         self._live = parse_origin(settings.live_url)
         self._directory = directory
         self._has_router = has_router
-        self._views: dict[str, tuple[Callable[[Summary], bytes], bytes]] = {
-            "/": (lambda summary: render_page(summary).encode(), _HTML),
-            "/fragment": (lambda summary: render_fragment(summary).encode(), _HTML),
-            "/report.json": (
-                lambda summary: json.dumps(as_json(summary)).encode(),
-                _JSON,
-            ),
-            "/metrics": (render_metrics, _METRICS),
+        self._settings = settings
+        self._is_breaker_open = is_breaker_open
+        self._switches = switches
+        self._controls = controls
+        self._views: dict[str, tuple[Callable[[Findings], str], bytes]] = {
+            "/": (render_page, _HTML),
+            "/fragment": (render_fragment, _HTML),
+            "/report.json": (lambda found: json.dumps(as_json(found)), _JSON),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         method, path = scope["method"], scope["path"]
+        if path.startswith(PREFIX):
+            await self._controls(scope, receive, send)
+            return
         if method not in ("GET", "HEAD"):
             await _send_problem(send, 405)
             return
@@ -67,13 +98,32 @@ class PrivateApp:
             await _send(send, b'{"status": "alive"}', _JSON)
         elif path == "/readyz":
             await self._readyz(send)
+        elif path in ASSETS:
+            await _send(send, asset(path.rpartition("/")[2]).encode(), ASSETS[path])
+        elif path == "/metrics":
+            body = await asyncio.to_thread(self._metrics)
+            await _send(send, body, _METRICS)
         elif path in self._views:
             render, kind = self._views[path]
+            query = scope["query_string"].decode("latin-1")
             # Reading the store takes milliseconds; the loop has exchanges to serve.
-            body = await asyncio.to_thread(lambda: render(summarise(self._directory)))
-            await _send(send, body, kind)
+            text = await asyncio.to_thread(lambda: render(self._find(query)))
+            await _send(send, text.encode(), kind)
         else:
             await _send_problem(send, 404)
+
+    def _metrics(self) -> bytes:
+        state = self._switches.state
+        summary = summarise(self._directory)
+        pages = summary.accounts.pages
+        shed = max((p.shed_ppm for p in pages if p.is_alive), default=0) / 1e6
+        is_open = self._is_breaker_open()
+        return render_metrics(summary) + render_state(state, is_open, shed)
+
+    def _find(self, query: str) -> Findings:
+        blame = self._directory / BLAME_NAME
+        setting = setting_of(self._settings, blame)
+        return gather(self._directory, setting, parse_query(query))
 
     async def _readyz(self, send: Send) -> None:
         """Say whether clients can be served; the shadow has no part in that."""
@@ -103,7 +153,7 @@ async def _send(send: Send, body: bytes, kind: bytes, status: int = 200) -> None
         (b"content-type", kind),
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-store"),
-        (b"content-security-policy", policy().encode("ascii")),
+        (b"content-security-policy", POLICY.encode("ascii")),
         (b"referrer-policy", b"no-referrer"),
         (b"x-content-type-options", b"nosniff"),
     ]

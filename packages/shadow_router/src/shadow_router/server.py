@@ -6,27 +6,15 @@ import socket
 from collections.abc import Callable, Iterator
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shadow_router.asgi import App
+from shadow_router.crowd import TICK_S, Crowd
 from shadow_router.errors import PortBusy
-from shadow_router.forwarding import TARGET
+from shadow_router.protocol import Protocol
 
-#: Longer than the idle time of the load balancers in front of us (60 s is usual):
-#: the side that closes first must not be the one that receives requests.
-_KEEP_ALIVE_S = 75
 #: How long kept-alive connections may bring one more request during a stop.
 _LINGER_S = 1.0
 _ACCEPT_S = 0.05
-
-
-class _Protocol(HttpToolsProtocol):
-    """Keeps the request target as the client wrote it (`/a?` is not `/a`)."""
-
-    def on_headers_complete(self) -> None:
-        # An extension's value is a dictionary by the type, but ours alone reads it.
-        self.scope["extensions"] = {TARGET: self.url}  # type: ignore[dict-item]
-        super().on_headers_complete()
 
 
 class _Server(uvicorn.Server):
@@ -63,11 +51,12 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
 class WebServer:
     """One ASGI app on one listening socket."""
 
-    def __init__(self, app: App, listener: socket.socket) -> None:
+    def __init__(self, app: App, listener: socket.socket, crowd: Crowd) -> None:
         self._listener = listener
+        self._crowd = crowd
         config = uvicorn.Config(
             app,
-            http=_Protocol,
+            http=Protocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -76,9 +65,10 @@ class WebServer:
             proxy_headers=False,
             server_header=False,
             date_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_S,
         )
         self._server = _Server(config)
+        self._server.server_state = crowd
+        self._ageing: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -88,6 +78,12 @@ class WebServer:
             if self._task.done():
                 self._task.result()
             await asyncio.sleep(0.005)
+        self._ageing = asyncio.create_task(self._grow_older())
+
+    async def _grow_older(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._crowd.grow_older()
 
     async def stop(self, announce: Callable[[], None], grace_s: float) -> None:
         """
@@ -118,3 +114,5 @@ class WebServer:
         self._server.should_exit = True
         if self._task is not None:
             await self._task
+        if self._ageing is not None:
+            self._ageing.cancel()

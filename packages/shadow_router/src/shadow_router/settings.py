@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     queue_items: Count = 10_000
     queue_bytes: Count = 64 * 1024 * 1024
 
+    #: Connections of clients at once, on each of the two ports.
+    connections: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
     live_timeout_s: Seconds = 30.0
     shadow_timeout_s: Seconds = 2.0
     shadow_concurrency: Count = 32
@@ -47,6 +49,12 @@ class Settings(BaseSettings):
     noise_share: float = Field(default=0.01, ge=0, le=1)
     #: Share of exchanges on which a spoilt answer is compared as well.
     mutant_share: float = Field(default=0.01, ge=0, le=1)
+    #: Failures in a row after which the shadow gets a probe a second; 0: never.
+    breaker_failures: Annotated[int, Field(ge=0)] = 100
+    #: Copies are left out while live's p99 is this many times its usual; 0: never.
+    shed_ratio: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+    #: Lines of NAME KEY; without it one key is made in the data directory.
+    control_key_file: Path | None = None
     #: How long a stop waits for requests in flight, and then for the queue.
     grace_s: Seconds = 5.0
 

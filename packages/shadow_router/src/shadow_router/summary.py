@@ -12,15 +12,8 @@ from shadow_router.errors import StoreUnreadable
 from shadow_router.evidence import Evidence
 from shadow_router.records import COMPARED, SKIPPED
 from shadow_router.rules import DEFAULT, Rules
-from shadow_router.store import (
-    Discrepancy,
-    LatencySums,
-    read_discrepancies,
-    read_totals,
-)
+from shadow_router.store import LatencySums, read_totals
 from shadow_router.verdict import Verdict, judge
-
-_DISCREPANCIES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +29,6 @@ class Summary:
     evidence: Evidence
     confusion: Mapping[tuple[str, str], int]
     latencies: tuple[LatencySums, ...]
-    discrepancies: tuple[Discrepancy, ...]
 
     @property
     def unique_inputs(self) -> int:
@@ -92,7 +84,6 @@ def summarise(directory: Path) -> Summary:
         evidence=evidence,
         confusion=totals.confusion,
         latencies=totals.latencies,
-        discrepancies=tuple(read_discrepancies(directory, _DISCREPANCIES)),
     )
 
 

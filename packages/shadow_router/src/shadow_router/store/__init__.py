@@ -7,13 +7,21 @@ rows are committed in one transaction, so that one can be checked against the ot
 batches may be missing, which the router's own books then show as `dropped_crash`.
 """
 
+from shadow_router.store.browsing import (
+    Details,
+    Filter,
+    Found,
+    MarginBin,
+    Moment,
+    Sample,
+    read_details,
+)
 from shadow_router.store.reading import (
     Discrepancy,
     LatencySums,
     StoredBooks,
     Totals,
     read_books,
-    read_discrepancies,
     read_totals,
 )
 from shadow_router.store.schema import FILE_NAME, StoreFailed
@@ -22,13 +30,19 @@ from shadow_router.store.writing import Batch, Store
 __all__ = [
     "FILE_NAME",
     "Batch",
+    "Details",
     "Discrepancy",
+    "Filter",
+    "Found",
     "LatencySums",
+    "MarginBin",
+    "Moment",
+    "Sample",
     "Store",
     "StoreFailed",
     "StoredBooks",
     "Totals",
     "read_books",
-    "read_discrepancies",
+    "read_details",
     "read_totals",
 ]

@@ -72,13 +72,16 @@ class Discrepancy:
     live_margin: float | None
     live_status: int
     shadow_status: int | None
+    #: Method and path, without a query.
+    route: str
     request: bytes
     live: bytes
     shadow: bytes | None
 
 
 @contextmanager
-def _reading(directory: Path) -> Iterator[sa.Connection]:
+def reading(directory: Path) -> Iterator[sa.Connection]:
+    """Open the store as of one moment; raises as `read_books` does."""
     if not (directory / schema.FILE_NAME).exists():
         raise DataDirectoryMissing(f"{directory} holds no comparisons yet")
     engine = schema.open_engine(directory, read_only=True)
@@ -122,7 +125,7 @@ def read_books(directory: Path) -> StoredBooks:
     """
     fate = schema.comparisons.c.fate
     grouped = sa.select(fate, sa.func.count()).group_by(fate)
-    with _reading(directory) as connection:
+    with reading(directory) as connection:
         flows = connection.execute(sa.select(schema.flows))
         return StoredBooks(
             counters=_counters(connection),
@@ -137,7 +140,7 @@ def read_books(directory: Path) -> StoredBooks:
 
 def read_totals(directory: Path) -> Totals:
     """Return the sums; raises as `read_books` does, and never scans the rows."""
-    with _reading(directory) as connection:
+    with reading(directory) as connection:
         pairs = connection.execute(sa.select(schema.confusion))
         by_time = sa.select(schema.rules.c.text).order_by(schema.rules.c.at_ns)
         return Totals(
@@ -210,33 +213,3 @@ def _latencies(connection: sa.Connection) -> tuple[LatencySums, ...]:
         counts.setdefault(key, {})[row.bucket] = row.n
         sums[key] = sums.get(key, 0.0) + row.sum_ms
     return tuple(LatencySums(*key, counts[key], sums[key]) for key in sorted(counts))
-
-
-def read_discrepancies(directory: Path, limit: int) -> list[Discrepancy]:
-    """Return the newest discrepancies whose bodies were kept, newest first."""
-    c, b = schema.comparisons, schema.bodies
-    joined = (
-        sa.select(c, b.c.request, b.c.live, b.c.shadow)
-        .join(b, b.c.comparison_id == c.c.id)
-        .order_by(c.c.id.desc())
-        .limit(limit)
-    )
-    with _reading(directory) as connection:
-        return [
-            Discrepancy(
-                request_id=row.request_id,
-                at_ns=row.at_ns,
-                fate=Fate(row.fate),
-                reason=row.reason,
-                live_labels=row.live_labels,
-                shadow_labels=row.shadow_labels,
-                max_delta=row.max_delta,
-                live_margin=row.live_margin,
-                live_status=row.live_status,
-                shadow_status=row.shadow_status,
-                request=row.request,
-                live=row.live,
-                shadow=row.shadow,
-            )
-            for row in connection.execute(joined)
-        ]

@@ -1,0 +1,72 @@
+"""The connections of a listener, how many there may be, and how long each may take."""
+
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from uvicorn.server import ServerState
+
+TICK_S = 0.1
+
+# Nothing has come yet; a request's head is coming, its body; it is being answered;
+# between requests; the last answer is sent, and the client may still read it.
+SILENT = "silent"
+HEAD = "head"
+BODY = "body"
+ANSWER = "answer"
+IDLE = "idle"
+PARTING = "parting"
+
+#: ANSWER counts only while the client does not read; BODY begins anew with each
+#: piece as long as the size cap, so that a long upload has to go on, not to be short.
+#: IDLE is longer than the idle time of the load balancers in front of us (60 s is
+#: usual): the side that closes first must not be the one that receives requests.
+PATIENCE_S = {SILENT: 2, HEAD: 2, BODY: 4, ANSWER: 10, IDLE: 75, PARTING: 2}
+#: What an idle connection gets while others are turned away.
+CROWDED_IDLE_S = 5
+
+
+class Ageing(Protocol):
+    """A connection."""
+
+    def grow_older(self, patience: dict[str, int]) -> None:
+        """Age by one tick, and act if a phase has lasted longer than it may."""
+
+
+class Crowd(ServerState):
+    """
+    The connections of a listener; they age in ticks of its event loop.
+
+    Ticks, not a clock: when the loop, the process or the machine stood still, bytes
+    that came meanwhile wait to be read, and nobody is late.
+
+    Parameters
+    ----------
+    most : int
+        Connections that are served; further ones are refused.
+    body_bytes : int
+        Length of body for which a client has the patience of BODY.
+    on_refused : callable
+        Told of each request that is refused before the app has seen it.
+    """
+
+    def __init__(
+        self, most: int, body_bytes: int, on_refused: Callable[[], None]
+    ) -> None:
+        super().__init__()
+        self.most = most
+        self.body_bytes = body_bytes
+        self.on_refused = on_refused
+        self._roomy = _in_ticks(PATIENCE_S)
+        self._crowded = _in_ticks({**PATIENCE_S, IDLE: CROWDED_IDLE_S})
+
+    def grow_older(self) -> None:
+        """Let all connections age by one tick; called every TICK_S."""
+        patience = self._roomy
+        if len(self.connections) >= self.most:
+            patience = self._crowded
+        for connection in list(self.connections):
+            cast(Ageing, connection).grow_older(patience)
+
+
+def _in_ticks(seconds: dict[str, int]) -> dict[str, int]:
+    return {phase: round(patience / TICK_S) for phase, patience in seconds.items()}

@@ -1,0 +1,263 @@
+"""HTTP/1.1 below the application: what is not a whole request in time is refused."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from shadow_router.cork import Corked
+from shadow_router.crowd import ANSWER, BODY, HEAD, IDLE, PARTING, SILENT, Crowd
+from shadow_router.forwarding import IS_GONE, TARGET, refusal
+
+#: Of request line and headers together.
+HEAD_BYTES = 16 * 1024
+
+
+class _Enough(Exception):
+    """Raised to stop the parser."""
+
+
+class Protocol(HttpToolsProtocol):
+    """
+    A connection that does not wait for ever; made by the server.
+
+    It keeps the request target as the client wrote it (`/a?` is not `/a`).
+    """
+
+    server_state: Crowd
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: Crowd,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._phase = SILENT
+        self._age = 0
+        # Of what has come since the last body byte, or since the last request.
+        self._head_bytes = 0
+        self._body_bytes = 0
+        # Whether what still comes is thrown away.
+        self._deaf = False
+        # The status that ends this connection once earlier requests are answered.
+        self._verdict = 0
+        self._upgrading = False
+
+    # Transport callbacks
+
+    def connection_made(  # type: ignore[override]
+        self, transport: asyncio.Transport
+    ) -> None:
+        """Serve a connection, unless there are too many; answers leave whole."""
+        super().connection_made(Corked(transport))
+        if len(self.connections) > self.server_state.most:
+            self._fail(503)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come."""
+        if self._deaf:
+            return
+        if self._phase in (SILENT, IDLE):
+            self._begin_head()
+        held = self._body_bytes
+        self._head_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as found:
+            self._stay_with_http(data[found.args[0] :])
+        except HttpParserError:
+            self._fail(self._verdict or 400)
+        if self._phase is BODY and self._body_bytes != held:
+            self._head_bytes = 0
+        # Endless trailers and the like are no better than an endless head.
+        if self._phase in (HEAD, BODY) and self._head_bytes > HEAD_BYTES:
+            self._fail(431)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Answer a client that says at once that it will send no more."""
+        if self._phase is not ANSWER:
+            return False
+        self.cycle.keep_alive = False
+        return True
+
+    def pause_writing(self) -> None:
+        """Give the client time to read what has piled up."""
+        super().pause_writing()
+        self._age = 0
+
+    # Parser callbacks
+
+    def on_message_begin(self) -> None:
+        """Begin with the next request."""
+        super().on_message_begin()
+        self._phase = HEAD
+        self._age = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; trailers are not headers."""
+        if self._phase is HEAD:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Hand the request to the application, unless its head is too long."""
+        # Only a piece this long can hold a head over the cap; few heads need adding up.
+        if self._head_bytes > HEAD_BYTES and self._is_head_long():
+            self._verdict = 431
+            raise _Enough
+        extensions = {TARGET: self.url, IS_GONE: self.transport.is_closing}
+        # An extension's value is a dictionary by the type, but ours alone reads these.
+        self.scope["extensions"] = extensions  # type: ignore[typeddict-item]
+        super().on_headers_complete()
+        self._phase = BODY
+        self._age = self._head_bytes = self._body_bytes = 0
+        self._upgrading = self.parser.should_upgrade()
+        if self._upgrading:
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body; patience is for as much as the size cap."""
+        super().on_body(body)
+        before = self._body_bytes // self.server_state.body_bytes
+        self._body_bytes += len(body)
+        if self._body_bytes // self.server_state.body_bytes != before:
+            self._age = 0
+
+    def on_message_complete(self) -> None:
+        """Note that the request is whole."""
+        if self._upgrading:
+            return
+        super().on_message_complete()
+        self._phase = IDLE if self.cycle.response_complete else ANSWER
+        self._age = self._head_bytes = 0
+
+    # Called by the request's cycle and by the crowd
+
+    def on_response_complete(self) -> None:
+        """Begin with the next request, if it is here already."""
+        self.server_state.total_requests += 1
+        if self._phase is PARTING or self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        elif self._verdict:
+            self._refuse(self._verdict)
+        elif self._phase is ANSWER:
+            # No timer of its own, unlike uvicorn's: a tick will do.
+            self._phase = IDLE
+            self._age = 0
+
+    def grow_older(self, patience: dict[str, int]) -> None:
+        """Age by one tick; act when patience is at its end."""
+        if self._phase is ANSWER:
+            is_our_turn = not (self.flow.write_paused or self.transport.is_closing())
+        else:
+            # What we do not read, the client cannot be late with.
+            is_our_turn = self._phase in (HEAD, BODY) and self.flow.read_paused
+        if is_our_turn:
+            return
+        self._age += 1
+        if self._age > patience[self._phase]:
+            self._expire()
+
+    def _expire(self) -> None:
+        if self._phase in (HEAD, BODY):
+            self._fail(408)
+        elif self._phase in (SILENT, IDLE):
+            # In silence: a client that sends just now must not take this for an answer.
+            self._phase = PARTING
+            self._age = 0
+            self.transport.close()
+        else:
+            self.transport.abort()
+
+    # Refusing
+
+    def _begin_head(self) -> None:
+        self._phase = HEAD
+        self._age = self._head_bytes = 0
+        # For a refusal, which looks for the id of the request it refuses.
+        self.headers = []
+
+    def _is_head_long(self) -> bool:
+        lines = sum(len(name) + len(value) + 4 for name, value in self.headers)
+        return len(self.url) + lines > HEAD_BYTES
+
+    def _stay_with_http(self, rest: bytes) -> None:
+        # The parser takes what follows for the other protocol, body or not. Nothing
+        # says that we speak it: the body is the request's, and then all ends.
+        framing = [
+            b"%b: %b\r\n" % header
+            for header in self.headers
+            if header[0] in (b"content-length", b"transfer-encoding")
+        ]
+        self._upgrading = False
+        callbacks = SimpleNamespace(
+            on_body=self.on_body, on_message_complete=self._end_upgraded
+        )
+        self.parser = HttpRequestParser(callbacks)
+        try:
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
+            self.parser.feed_data(rest)
+        except HttpParserError:
+            if not self._deaf:
+                self._fail(400)
+
+    def _end_upgraded(self) -> None:
+        self.on_message_complete()
+        self._deaf = True
+        raise _Enough
+
+    def _fail(self, status: int) -> None:
+        """Refuse the request that is coming, when those before it are answered."""
+        if self._deaf:
+            return
+        self._deaf = True
+        self._verdict = status
+        if self._phase is not BODY or self._was_withdrawn():
+            self.server_state.on_refused()
+        if self.pipeline or self._is_answering():
+            self._phase = ANSWER
+            self._age = 0
+        else:
+            self._refuse(status)
+
+    def _was_withdrawn(self) -> bool:
+        """Take back a request whose body will not come; was it still in the queue?"""
+        cycle = self.cycle
+        if self.pipeline and self.pipeline[0][0] is cycle:
+            self.pipeline.popleft()
+            return True
+        cycle.disconnected = True
+        cycle.message_event.set()
+        return False
+
+    def _is_answering(self) -> bool:
+        cycle = self.cycle
+        # None before the first request, whatever uvicorn's annotation says.
+        return bool(cycle) and not (cycle.disconnected or cycle.response_complete)
+
+    def _refuse(self, status: int) -> None:
+        if self._phase is not BODY or not self.cycle.response_started:
+            self.transport.write(refusal(status, self.headers or []))
+        self._part()
+
+    def _part(self) -> None:
+        """
+        Close once the client has read what was sent, or does not.
+
+        Closed with bytes of the client unread, a connection is reset, and the
+        answer may be lost with it.
+        """
+        self._deaf = True
+        self._phase = PARTING
+        self._age = 0
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            self.transport.write_eof()
