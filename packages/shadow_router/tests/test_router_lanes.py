@@ -121,7 +121,12 @@ def test_request_is_marked_and_has_an_id_of_ours_when_live_is_asked_again():
 
 def page(received, failed):
     fates = {fate: 0 for fate in Fate} | {Fate.SKIPPED_LIVE_FAILED: failed}
-    return Page("r", True, RunState.RUNNING, received, 0, 0, 0, 0, 0, fates)
+    gauges = {
+        name: 0
+        for name in Page.__dataclass_fields__
+        if name not in ("router_id", "is_alive", "state", "received", "fates")
+    }
+    return Page("r", True, RunState.RUNNING, received, **gauges, fates=fates)
 
 
 @pytest.mark.parametrize(
