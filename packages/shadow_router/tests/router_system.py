@@ -63,6 +63,8 @@ class System:
             "SHADOW_URL": shadow_url,
             "DATA_DIR": self.directory,
             "GRACE_S": 3,
+            # Tests count what arrives at live; those of the lane turn it on.
+            "NOISE_SHARE": 0,
             # Shedding and breaker have tests of their own: a busy machine makes live
             # slow, and a breaker spares the shadow what other tests are about.
             "SHED_RATIO": 0,

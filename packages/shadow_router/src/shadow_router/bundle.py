@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from math import isfinite
 
-from shadow_router.evidence import Tallies
+from shadow_router.evidence import Lanes, Tallies
 from shadow_router.findings import Findings
 from shadow_router.latency import quantile_ms
 from shadow_router.parts import Gate, Part
@@ -103,8 +103,9 @@ def _summary_json(summary: Summary) -> dict[str, object]:
         },
         "confusion": _pairs_json(summary.confusion),
         "evidence": _tallies_json(summary.evidence.tallies),
-        # No gate draws random numbers, so nothing has to be seeded.
-        "seeds": {},
+        "lanes": _lanes_json(summary.evidence.lanes),
+        # No gate draws random numbers; the lanes draw by these and the request.
+        "seeds": {"lanes": list(summary.evidence.lanes.seeds)},
         "latency_ms": [_latency_json(sums) for sums in summary.latencies],
     }
 
@@ -155,6 +156,20 @@ def _tallies_json(tallies: Tallies) -> dict[str, object]:
         for name, tried in sorted(tallies.segments.items())
     }
     return fields
+
+
+def _lanes_json(lanes: Lanes) -> dict[str, object]:
+    noise, mutants = lanes.live_against_live, lanes.mutants
+    return {
+        "live_against_live": noise
+        and {"sent": noise.trials, "differences": noise.count},
+        "mutants": mutants
+        and {
+            "tried": mutants.trials,
+            "found": mutants.count,
+            "missed": list(lanes.missed),
+        },
+    }
 
 
 def _pairs_json(pairs: Mapping[tuple[str, str], float]) -> list[dict[str, object]]:

@@ -29,6 +29,13 @@ class Fate(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
+class Lane(StrEnum):
+    """What tests the measurement itself."""
+
+    LIVE_AGAINST_LIVE = "live_against_live"
+    MUTANTS = "mutants"
+
+
 #: Both versions answered and their labels could be put side by side.
 COMPARED = (
     Fate.MATCH,

@@ -76,6 +76,7 @@ def summarise(directory: Path) -> Summary:
         shadow_versions=tuple(map(shown_version, totals.versions["shadow"])),
         rules=tuple(one.sha256 for one in known),
         labelled=labelled(totals.labels, totals.tallies),
+        lanes=totals.lanes,
         inputs_per_s=totals.inputs_per_s,
     )
     return Summary(

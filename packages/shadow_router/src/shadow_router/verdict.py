@@ -94,10 +94,13 @@ def _faults(evidence: Evidence, rules: Rules) -> Iterator[str]:
         )
     noise, mutants = evidence.lanes.live_against_live, evidence.lanes.mutants
     if noise and noise.count:
-        yield f"live differed from itself on {noise.count:,.0f} of {noise.trials:,.0f}"
+        counts = f"{noise.count:,.0f} of {noise.trials:,.0f}"
+        yield f"live does not agree with itself on {counts} requests sent twice"
     if mutants and mutants.count < mutants.trials:
         missed = mutants.trials - mutants.count
-        yield f"the comparison missed {missed:,.0f} of {mutants.trials:,.0f} mutants"
+        counts = f"{missed:,.0f} of {mutants.trials:,.0f}"
+        named = f": {', '.join(evidence.lanes.missed)}" if evidence.lanes.missed else ""
+        yield f"the comparison missed {counts} mutants{named}"
 
 
 def _self_contradiction(tallies: Tallies) -> list[str]:

@@ -9,11 +9,12 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from shadow_router.errors import DataDirectoryMissing, StoreUnreadable
-from shadow_router.evidence import Sketch, Tallies, Tried
+from shadow_router.evidence import Lanes, Sketch, Tallies, Tried
 from shadow_router.records import Fate, Flow
 from shadow_router.store import schema
 from shadow_router.store.identity import newest_ns, with_digests
 from shadow_router.store.labelling import LabelTotals, read_labels
+from shadow_router.store.lanes import read_lanes
 
 #: The pace of late is that of so many minutes.
 _PACE_MINUTES = 10
@@ -52,6 +53,7 @@ class Totals:
     #: Version and digest by role, as often as either changed; empty text: not told.
     versions: Mapping[str, tuple[tuple[str, str], ...]]
     tallies: Tallies
+    lanes: Lanes
     #: New unique inputs in a second over the last minutes.
     inputs_per_s: float
     #: Canonical texts of the rules in force so far, oldest first.
@@ -153,6 +155,7 @@ def read_totals(directory: Path) -> Totals:
             latencies=_latencies(connection),
             versions=with_digests(connection, _versions(connection)),
             tallies=_tallies(connection),
+            lanes=read_lanes(connection),
             inputs_per_s=_inputs_per_s(connection),
             rules=tuple(connection.scalars(by_time)),
             newest_ns=newest_ns(connection),

@@ -17,6 +17,7 @@ from shadow_router.store import schema
 from shadow_router.store.adding import add
 from shadow_router.store.identity import write_identity
 from shadow_router.store.labelling import Joined, TrueLabel, write_labels
+from shadow_router.store.lanes import Trials, begin_lanes, write_trials
 from shadow_router.store.samples import Limits, note_history, write_samples
 from shadow_router.store.schema import open_engine
 from shadow_router.store.tallying import write_evidence
@@ -34,6 +35,7 @@ class Batch:
     #: Fates without a row, as (router id, fate): how many.
     counts: Mapping[tuple[str, Fate], int] = field(default_factory=dict)
     flows: Mapping[str, Flow] = field(default_factory=dict)
+    trials: Trials = field(default_factory=dict)
 
 
 class Store:
@@ -70,6 +72,11 @@ class Store:
         with self._engine.begin() as connection:
             return write_labels(connection, given)
 
+    def begin_lanes(self, noise_share: float, mutant_share: float) -> str:
+        """Return the seed by which the lanes draw, kept for as long as they are so."""
+        with self._engine.begin() as connection:
+            return begin_lanes(connection, noise_share, mutant_share)
+
     def write(self, batch: Batch) -> None:
         """Commit one batch: all of it, or, with an exception, none of it."""
         with self._engine.begin() as connection:
@@ -80,6 +87,7 @@ class Store:
             _write_rows(connection, batch.comparisons)
             _write_sums(connection, batch.comparisons)
             write_evidence(connection, batch.comparisons)
+            write_trials(connection, batch.trials)
             limits = write_samples(connection, batch.comparisons, self._limits)
             step = note_history(connection, time.time_ns(), self._step)
             for router_id, flow in batch.flows.items():
