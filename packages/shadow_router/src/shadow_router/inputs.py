@@ -28,11 +28,14 @@ class Evidenced:
     units: tuple[Unit, ...]
 
 
-def evidence_of(exchange: Exchange, difference: Difference, rules: Rules) -> Evidenced:
+def evidence_of(
+    exchange: Exchange, difference: Difference, rules: Rules, key: bytes = b""
+) -> Evidenced:
     """
     Return the digest of a request and its inputs.
 
-    A request of one row and that row share a digest.
+    A request of one row and that row share a digest. With a key of up to 64 bytes nobody
+    who lacks it can try inputs out on a digest.
 
     Returns
     -------
@@ -41,13 +44,13 @@ def evidence_of(exchange: Exchange, difference: Difference, rules: Rules) -> Evi
         row, where the rows cannot be read or are not as many as the answer's; with
         no units when the answers had no rows.
     """
-    rows, keys = _rows(exchange.request_body, rules.paths.inputs)
+    rows, texts = _rows(exchange.request_body, rules.paths.inputs)
     target = exchange.target
-    if not keys:
-        request = _digest(b"body", target, exchange.request_body)
+    if not texts:
+        request = _digest(key, b"body", target, exchange.request_body)
     else:
-        kind = b"row" if len(keys) == 1 else b"rows"
-        request = _digest(kind, target, *keys)
+        kind = b"row" if len(texts) == 1 else b"rows"
+        request = _digest(key, kind, target, *texts)
     worst = difference.worst_row
     if worst is None:
         return Evidenced(request, ())
@@ -56,8 +59,8 @@ def evidence_of(exchange: Exchange, difference: Difference, rules: Rules) -> Evi
     if len(rows) == 1:
         return Evidenced(request, (Unit(request, worst, _bins(rows[0], rules)),))
     units = (
-        Unit(_digest(b"row", target, key), judged, _bins(row, rules))
-        for row, key, judged in zip(rows, keys, difference.rows, strict=True)
+        Unit(_digest(key, b"row", target, text), judged, _bins(row, rules))
+        for row, text, judged in zip(rows, texts, difference.rows, strict=True)
     )
     return Evidenced(request, tuple(units))
 
@@ -87,9 +90,10 @@ def _canonical(value: Document) -> bytes:
     return _ENCODER.encode(value).encode()
 
 
-def _digest(*parts: bytes) -> bytes:
+def _digest(key: bytes, *parts: bytes) -> bytes:
     # Only a body, which comes last, may hold the separator.
-    return blake2b(b"\0".join(parts), digest_size=_DIGEST_BYTES).digest()
+    content = b"\0".join(parts)
+    return blake2b(content, digest_size=_DIGEST_BYTES, key=key).digest()
 
 
 def _bins(row: Document, rules: Rules) -> tuple[str, ...]:

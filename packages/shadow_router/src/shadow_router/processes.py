@@ -10,9 +10,15 @@ from loguru import logger
 from shadow_router.app import RouterApp
 from shadow_router.books import RouterBooks, RunState
 from shadow_router.collector import Collector
-from shadow_router.directory import DirectoryLock, prepare_directory, socket_path
+from shadow_router.directory import (
+    DirectoryLock,
+    prepare_directory,
+    read_key,
+    socket_path,
+)
 from shadow_router.http_client import HttpClient, parse_origin
 from shadow_router.mirror import Mirror, Selection
+from shadow_router.recorder import open_recorder
 from shadow_router.report import PrivateApp
 from shadow_router.rules import DEFAULT, Rules
 from shadow_router.server import WebServer, bind
@@ -103,11 +109,16 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
     listener = bind(
         settings.private_host, settings.private_port, "SHADOW_ROUTER_PRIVATE_PORT"
     )
+    recorder = None
+    if settings.record_dir is not None:
+        caps = (settings.record_bytes, settings.record_days)
+        recorder = open_recorder(settings.record_dir, rules, *caps)
     store = Store(directory)
     store.note_rules(rules)
     shadow = HttpClient(parse_origin(settings.shadow_url))
     caller = ShadowCaller(settings, shadow)
-    collector = Collector(settings, rules, directory, store, caller)
+    key = read_key(directory)
+    collector = Collector(settings, rules, directory, store, caller, key, recorder)
     await collector.start(meeting)
     report = PrivateApp(settings, directory, lambda: collector.has_router)
     server = WebServer(report, listener)

@@ -159,6 +159,8 @@ def _absent(evidence: Evidence, rules: Rules) -> dict[str, str]:
             absent[name] = "the rules name no probabilities"
     if rules.thresholds.shifts is None:
         absent["shifts"] = f"the profile {rules.profile} allows numbers to move"
+    if rules.thresholds.latency is None:
+        absent["latency"] = "a replay is not timed"
     tallies = evidence.tallies
     if tallies.segments and not covered_segments(tallies):
         absent["segments"] = f"none holds {COVERED:.0%} of the inputs"
