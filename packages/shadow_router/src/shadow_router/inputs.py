@@ -10,6 +10,8 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from hashlib import blake2b
 
+import orjson
+
 from shadow_router.answers import parse_document
 from shadow_router.errors import AnswerUnreadable
 from shadow_router.paths import Document, is_tensor, tensor_rows, values_at
@@ -71,7 +73,7 @@ def _rows(body: bytes, path: str) -> tuple[list[Document], list[bytes]]:
         return [], []
     try:
         rows = values_at(parse_document(body), path)
-        if rows and all(is_tensor(row) for row in rows):
+        if rows and is_tensor(rows[0]) and all(map(is_tensor, rows)):
             rows = _tensors_by_row(rows)
         return rows, [_canonical(row) for row in rows]
     except (AnswerUnreadable, RecursionError):
@@ -87,7 +89,11 @@ def _tensors_by_row(tensors: list[Document]) -> list[Document]:
 
 
 def _canonical(value: Document) -> bytes:
-    return _ENCODER.encode(value).encode()
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        # Whole numbers beyond 64 bits, and what is nested deeply.
+        return _ENCODER.encode(value).encode()
 
 
 def _digest(key: bytes, *parts: bytes) -> bytes:
@@ -97,6 +103,8 @@ def _digest(key: bytes, *parts: bytes) -> bytes:
 
 
 def _bins(row: Document, rules: Rules) -> tuple[str, ...]:
+    if not rules.segments:
+        return ()
     named = ((segment, _value(row, segment.field)) for segment in rules.segments)
     return tuple(_bin(segment, value) for segment, value in named if value is not None)
 

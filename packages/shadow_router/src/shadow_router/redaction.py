@@ -11,7 +11,7 @@ from dataclasses import replace
 from hashlib import blake2b
 from urllib.parse import unquote_plus
 
-from shadow_router.answers import media_type, parse_document
+from shadow_router.answers import media_type, parse_exactly
 from shadow_router.errors import AnswerUnreadable
 from shadow_router.paths import Document, parse_path
 from shadow_router.quotes import (
@@ -66,7 +66,9 @@ class Redactor:
     def comparison(self, item: Comparison) -> Comparison:
         """Return what the store may keep of a comparison."""
         if self._is_idle:
-            return replace(item, exchange=self._without_headers(item.exchange))
+            exchange = self._without_headers(item.exchange)
+            is_same = exchange is item.exchange
+            return item if is_same else replace(item, exchange=exchange)
         secrets = self._secrets(item.exchange)
         exchange, shadow = item.exchange, item.shadow
         if item.difference.fate not in DISCREPANCIES:
@@ -121,7 +123,7 @@ class Redactor:
     def _secrets_of_body(self, body: bytes) -> list[str]:
         if not body or not (self._paths or self._hides_inputs):
             return []
-        document = parse_document(body)
+        document = parse_exactly(body)
         if self._hides_inputs:
             return list(leaves(document))
         found: list[Document] = []
@@ -139,7 +141,8 @@ class Redactor:
 
     def _without_headers(self, exchange: Exchange) -> Exchange:
         kept = tuple(h for h in exchange.headers if not self._is_secret_header(h[0]))
-        return replace(exchange, headers=kept)
+        is_same = len(kept) == len(exchange.headers)
+        return exchange if is_same else replace(exchange, headers=kept)
 
     def _exchange(self, exchange: Exchange, secrets: Secrets) -> Exchange:
         kept = self._without_headers(exchange)
@@ -189,7 +192,7 @@ class Redactor:
         if secrets.values is None:
             return b""
         try:
-            document = parse_document(body)
+            document = parse_exactly(body)
             for path in self._paths:
                 document = replaced(document, path, lambda _: None)
             texts = list(leaves(document, with_names=True))
@@ -242,7 +245,7 @@ def _texts(item: Comparison) -> Iterator[str]:
         yield observation.content_type
         yield observation.content_encoding
         try:
-            yield from leaves(parse_document(observation.body), with_names=True)
+            yield from leaves(parse_exactly(observation.body), with_names=True)
         except AnswerUnreadable:
             yield observation.body.decode("utf-8", "replace")
 
