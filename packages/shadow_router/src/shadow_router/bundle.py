@@ -1,10 +1,12 @@
 """The summary as JSON: one bundle for people, for CI and for the books."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 from math import isfinite
 
 from shadow_router.evidence import Tallies
+from shadow_router.known import Known, expired_on
 from shadow_router.latency import quantile_ms
 from shadow_router.parts import Gate, Part
 from shadow_router.store import Discrepancy, LatencySums
@@ -49,8 +51,29 @@ def as_json(summary: Summary) -> dict[str, object]:
         # No gate draws random numbers, so nothing has to be seeded.
         "seeds": {},
         "latency_ms": [_latency_json(sums) for sums in summary.latencies],
-        "discrepancies": [_discrepancy_json(item) for item in summary.discrepancies],
+        "known": _known_json(summary),
+        "discrepancies": [
+            {**_discrepancy_json(item), "known": _reason_of(summary.known_as(item))}
+            for item in summary.discrepancies
+        ],
     }
+
+
+def _known_json(summary: Summary) -> list[dict[str, object]]:
+    """Return every entry, with how many of the discrepancies shown it explains."""
+    explained = Counter(map(summary.known_as, summary.discrepancies))
+    return [
+        {
+            **entry.model_dump(mode="json"),
+            "is_expired": entry.expires < summary.today,
+            "explains": explained[entry],
+        }
+        for entry in summary.known
+    ]
+
+
+def _reason_of(known: Known | None) -> str | None:
+    return known.reason if known else None
 
 
 def _verdict_json(verdict: Verdict) -> dict[str, object]:
@@ -139,9 +162,23 @@ def as_text(summary: Summary) -> str:
     lines = [f"{verdict.state.value}: {verdict.reason}", ""]
     lines += [f"{g.state.value:<13}{g.name:<16} {g.reason}" for g in verdict.gates]
     lines += [f"{'not asked':<13}{n:<16} {why}" for n, why in verdict.absent.items()]
+    lines += _known_said(summary)
     rules = summary.rules
     lines += ["", f"rules: profile {rules.profile}, sha256 {rules.sha256[:16]}"]
     for role, seen in summary.versions.items():
         named = ", ".join(map(shown_version, seen)) or "not seen yet"
         lines.append(f"{role}: {named}")
     return "\n".join(lines)
+
+
+def _known_said(summary: Summary) -> list[str]:
+    if not summary.known:
+        return []
+    shown = summary.discrepancies
+    known = sum(1 for item in shown if summary.known_as(item))
+    expired = len(expired_on(summary.known, summary.today))
+    return [
+        "",
+        f"known: {known} of the {len(shown)} newest discrepancies; "
+        f"{expired} of {len(summary.known)} entries have expired; no gate asks for them",
+    ]

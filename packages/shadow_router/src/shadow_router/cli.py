@@ -109,6 +109,26 @@ def verdict(
 
 
 @app.command()
+def known(
+    fate: Annotated[str, typer.Argument(help="label_flip, contract_break, …")],
+    reason: Annotated[str, typer.Option(help="Why it is no surprise.")],
+    expires: Annotated[str, typer.Option(help="The last day, as 2026-12-31.")],
+    live: Annotated[str, typer.Option(help="Live's labels, as reported.")] = "",
+    shadow: Annotated[str, typer.Option(help="The shadow's labels.")] = "",
+    detail: Annotated[str, typer.Option(help="The comparison's own reason.")] = "",
+) -> None:
+    """
+    Mark discrepancies as known, until a day is over; changes no verdict.
+    """
+    from shadow_router.known import note_known
+    from shadow_router.settings import load_settings
+
+    fields = {"fate": fate, "live": live, "shadow": shadow, "detail": detail}
+    fields |= {"reason": reason, "expires": expires}
+    note_known(load_settings().data_dir, fields)
+
+
+@app.command()
 def record(
     output: Annotated[Path, typer.Argument(help="The file to write.")],
     requests: Annotated[

@@ -33,6 +33,7 @@ from shadow_router.settings import Settings, url_fault
 from shadow_router.shadow_call import ShadowCaller
 from shadow_router.store import Batch, Store
 from shadow_router.summary import Summary, summarise
+from shadow_router.verdict import judge
 
 RECORDED = "recorded"
 _ROUTER_ID = "replay"
@@ -170,7 +171,9 @@ def replayed(
         directory = Path(name)
         replay = Replay(settings, rules, directory, live, shadow)
         uvloop.run(replay.run(recordings))
-        return summarise(directory)
+        found = summarise(directory)
+    evidence = replace(found.evidence, inputs_per_s=None)
+    return replace(found, evidence=evidence, verdict=judge(evidence, rules))
 
 
 def _lost(reason: str) -> Comparison:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from shadow_router.accounts import Accounts, add_up, read_pages
 from shadow_router.errors import StoreUnreadable
 from shadow_router.evidence import Evidence
+from shadow_router.known import Known, Seen, known_by, load_known
 from shadow_router.records import COMPARED, SKIPPED
 from shadow_router.rules import DEFAULT, Rules
 from shadow_router.store import (
@@ -37,6 +39,18 @@ class Summary:
     confusion: Mapping[tuple[str, str], int]
     latencies: tuple[LatencySums, ...]
     discrepancies: tuple[Discrepancy, ...]
+    #: What somebody has explained, expired entries too; no gate asks for it.
+    known: tuple[Known, ...] = ()
+
+    @property
+    def today(self) -> date:
+        """Return the day of the summary in UTC, by which known entries expire."""
+        return datetime.fromtimestamp(self.at, UTC).date()
+
+    def known_as(self, item: Discrepancy) -> Known | None:
+        """Return how a discrepancy was explained, None if it was not."""
+        seen = Seen(item.fate, item.live_labels, item.shadow_labels, item.reason)
+        return known_by(seen, self.known, self.today)
 
     @property
     def unique_inputs(self) -> int:
@@ -92,6 +106,7 @@ def summarise(directory: Path) -> Summary:
         confusion=totals.confusion,
         latencies=totals.latencies,
         discrepancies=tuple(read_discrepancies(directory, _DISCREPANCIES)),
+        known=load_known(directory),
     )
 
 

@@ -30,8 +30,9 @@ class Eta:
     """What is missing if the evidence goes on as it began."""
 
     inputs: int
-    #: None while no new inputs arrive.
+    #: None while no new inputs arrive, and where they have no pace.
     seconds: float | None
+    has_pace: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +193,7 @@ def _eta(
         return None
     missing = round(inputs * (factor - 1))
     rate = evidence.inputs_per_s
-    return Eta(missing, missing / rate if rate > 0 else None)
+    return Eta(missing, missing / rate if rate else None, rate is not None)
 
 
 def _is_open(
@@ -235,6 +236,8 @@ def _eta_said(eta: Eta | None) -> str:
     if eta is None:
         return "too close to a limit, or too little seen, to say how much is missing"
     said = f"about {_rounded(eta.inputs):,} more unique inputs"
+    if not eta.has_pace:
+        return said
     if eta.seconds is None:
         return f"{said}; no new ones arrive now"
     return f"{said}, {duration(eta.seconds)} at this rate"
