@@ -1,6 +1,9 @@
 """Known discrepancies: told apart until a day is over, and never a gate's business."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import date
 
 import pytest
@@ -13,6 +16,16 @@ from shadow_router.records import Fate
 TODAY, LAST = date(2026, 6, 30), date(2026, 7, 1)
 FLIP = Seen(Fate.LABEL_FLIP, "a", "b", "")
 BREAK = Seen(Fate.CONTRACT_BREAK, "", "", "row 0: class a is missing")
+
+
+def run_command(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "shadow_router", *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
 
 
 def entry(**fields):
@@ -84,7 +97,8 @@ def test_known_flips_are_listed_apart_and_still_fail(tmp_path):
     assert before["known"] == [] and before["discrepancies"][0]["known"] is None
     add_known(tmp_path, entry(live="a", shadow="b", expires=date(2999, 1, 1)), TODAY)
     past = entry(live="a", reason="old")
-    (tmp_path / FILE_NAME).open("a").write(past.model_dump_json() + "\n")
+    with (tmp_path / FILE_NAME).open("a") as file:
+        file.write(past.model_dump_json() + "\n")
     done = verdict(tmp_path, "--json")
     assert done.returncode == 1
     bundle = json.loads(done.stdout)
@@ -95,3 +109,15 @@ def test_known_flips_are_listed_apart_and_still_fail(tmp_path):
     assert (first["explains"], first["is_expired"]) == (20, False)
     assert second["reason"] == "old"
     assert "known: 20 of the 20 newest discrepancies" in verdict(tmp_path).stdout
+
+
+def test_command_marks_for_a_running_report(tmp_path):
+    fill(tmp_path, count=100, flips=20)
+    environment = {"SHADOW_ROUTER_DATA_DIR": str(tmp_path)}
+    options = ["--live", "a", "--reason", "seen", "--expires"]
+    done = run_command("known", "label_flip", *options, "2999-01-01", **environment)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(verdict(tmp_path, "--json").stdout)["known"][0]["explains"] == 20
+    done = run_command("known", "label_flip", *options, "2001-01-01", **environment)
+    assert done.returncode == 78
+    assert done.stderr.strip() == "shadow-router: expires: 2001-01-01 is over"

@@ -98,19 +98,21 @@ def decode_exchange(line: bytes) -> Exchange | None:
     """Return the exchange of a line, None when it is none."""
     try:
         document = json.loads(line)
-        live = document["live"] or {"status": 0, "headers": {}, "ms": 0.0, "body": ""}
+        live = document["live"]
+        if live is None:
+            live = {"status": 0, "headers": {}, "ms": 0.0, "body": ""}
         return Exchange(
-            request_id=_text(document["id"]),
+            request_id=_word(document["id"]),
             at_ns=int(document["at_ns"]),
-            method=_text(document["method"]),
-            target=_text(document["target"]).encode("latin-1"),
+            method=_word(document["method"]),
+            target=_word(document["target"]).encode("latin-1"),
             headers=tuple(
-                (name.encode("latin-1"), value.encode("latin-1"))
+                (_word(name).encode("latin-1"), _line_of(value).encode("latin-1"))
                 for name, value in document["headers"]
             ),
             request_body=_bytes(document),
             live_status=int(live["status"]),
-            live_headers={_text(k): _text(v) for k, v in live["headers"].items()},
+            live_headers={_word(k): _line_of(v) for k, v in live["headers"].items()},
             live_ms=float(live["ms"]),
             live_body=_bytes(live),
         )
@@ -118,10 +120,18 @@ def decode_exchange(line: bytes) -> Exchange | None:
         return None
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("not a text")
+def _line_of(value: Any) -> str:
+    # It becomes part of a request's head, which must not grow lines of its own.
+    if not isinstance(value, str) or set(value) & set("\r\n\0"):
+        raise ValueError("not a line of text")
+    value.encode()
     return value
+
+
+def _word(value: Any) -> str:
+    if " " in _line_of(value):
+        raise ValueError("not a word")
+    return str(value)
 
 
 class Recording:
