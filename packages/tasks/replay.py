@@ -1,7 +1,7 @@
 """
 Replay recorded traffic against two versions, each in an environment of its own.
 
-Without options: the pins of live and shadow, on the traffic that lies beside this file.
+Without options: the pins of live and shadow, on the traffic that lies beside the API.
 The exit code is the verdict's: 0 PASS, 1 FAIL, 2 INCONCLUSIVE, 3 INVALID.
 """
 
@@ -35,7 +35,7 @@ from services import (
     prepare_router,
 )
 
-RECORDED = Path(__file__).with_name("recorded.jsonl.gz")
+RECORDED = Path("api/traffic.jsonl.gz")
 SHOWS = ("pass", "fail", "inconclusive", "invalid")
 READY_S = 60
 SEED = 1936
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("files", nargs="*", type=Path, help="recordings")
     for role in ("live", "shadow"):
         text = f"a wheel or the URL of a service; by default the pin of {role}.txt"
-        parser.add_argument(f"--{role}", default=role, metavar="WHEEL_OR_URL", help=text)
+        parser.add_argument(f"--{role}", default=role, metavar="WHEEL|URL", help=text)
     parser.add_argument("--rules", type=Path, help="a rule file of the router")
     parser.add_argument("--report", type=Path, help="write the report as HTML, too")
     parser.add_argument(
@@ -185,7 +185,7 @@ def free_port() -> int:
 
 
 def write_generated(path: Path, live: str) -> None:
-    """Write requests of random rows from the ranges that live's model was trained in."""
+    """Write requests of random rows from the ranges that live was trained in."""
     with urllib.request.urlopen(f"{live}/v1/model") as answer:
         features = json.load(answer)["features"]
     generator = random.Random(SEED)

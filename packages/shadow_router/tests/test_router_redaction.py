@@ -19,9 +19,9 @@ CANARY = "CANARY-4f1d"
 NUMBER = 4242424242
 KEY = b"k" * 32
 
-RULES = f"""\
+RULES = """\
 profile: retrain
-keep_inputs: {{}}
+keep_inputs: {}
 redact:
   fields:
   - note
@@ -208,7 +208,7 @@ def test_fields_go_where_a_rule_names_them(field, left):
 
 @pytest.mark.parametrize(
     "body",
-    [b"not JSON", b'{"inputs": {"name": "adam"}}', b'["adam"]', b"[" * 500 + b"]" * 500],
+    [b"not JSON", b'{"inputs": {"name": "adam"}}', b'["adam"]', b"[" * 99 + b"]" * 99],
 )
 def test_a_body_is_withheld_when_its_fields_cannot_be_told(body):
     item = kept(body, redacting("inputs[].name"), flipped())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from mutant import exchange
+
 from replay import DAMAGED, RECORDED, write_damaged
 
 ROOT = Path(__file__).parents[3]

@@ -180,5 +180,5 @@ def _known_said(summary: Summary) -> list[str]:
     return [
         "",
         f"known: {known} of the {len(shown)} newest discrepancies; "
-        f"{expired} of {len(summary.known)} entries have expired; no gate asks for them",
+        f"{expired} of {len(summary.known)} entries have expired; no gate asks",
     ]

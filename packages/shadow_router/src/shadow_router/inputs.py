@@ -36,8 +36,8 @@ def evidence_of(
     """
     Return the digest of a request and its inputs.
 
-    A request of one row and that row share a digest. With a key of up to 64 bytes nobody
-    who lacks it can try inputs out on a digest.
+    A request of one row and that row share a digest. With a key of up to 64 bytes,
+    nobody who lacks it can try inputs out on a digest.
 
     Returns
     -------

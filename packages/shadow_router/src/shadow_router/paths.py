@@ -76,8 +76,10 @@ def values_at(document: Document, path: str) -> list[Document]:
         try:
             # As most paths are, at the speed that most requests are compared at.
             value = document[first]
-            if type(value) is kind:
-                return [row[second] for row in (value if kind is list else [value])]
+            if type(value) is list and kind is list:
+                return [row[second] for row in value]
+            if type(value) is dict and kind is dict:
+                return [value[second]]
         except (KeyError, TypeError):
             # The slow way says what is missing.
             pass

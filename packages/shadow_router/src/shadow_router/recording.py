@@ -1,8 +1,8 @@
 """
 Recordings: exchanges in a file, to be replayed; reading and writing lines of it.
 
-The file is gzip. Its first line says what it is, each other line is one exchange, all of
-them JSON. What reads them trusts nothing: a line that is none is counted as lost.
+The file is gzip. Its first line says what it is, each other line is one exchange, all
+of them JSON. What reads them trusts nothing: a line that is none is counted as lost.
 """
 
 import base64
@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from shadow_router import __version__
 from shadow_router.errors import RecordingUnreadable
@@ -68,7 +68,10 @@ def encode_exchange(exchange: Exchange) -> bytes:
         "at_ns": exchange.at_ns,
         "method": exchange.method,
         "target": exchange.target.decode("latin-1"),
-        "headers": [[n.decode("latin-1"), v.decode("latin-1")] for n, v in exchange.headers],
+        "headers": [
+            [name.decode("latin-1"), value.decode("latin-1")]
+            for name, value in exchange.headers
+        ],
         **_body(exchange.request_body),
         "live": live if exchange.live_status else None,
     }
@@ -147,7 +150,7 @@ class Recording:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file: IO[bytes] = gzip.open(path)
+            self._file = gzip.open(path)
             first = self._next_line()
             document = json.loads(first or b"null")
             if document["recording"] != FORMAT:

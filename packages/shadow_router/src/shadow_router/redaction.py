@@ -221,7 +221,7 @@ class Redactor:
         return {text: self._text(text, Secrets(None)) for text in texts}
 
     def _text(self, text: str, secrets: Secrets) -> str:
-        """Return a text or, for one that quotes, what is equal for equal texts alone."""
+        """Return a text; for one that quotes, what is equal for equal texts alone."""
         if not text or not secrets.are_in([text]):
             return text
         content = text.encode("utf-8", "surrogatepass")

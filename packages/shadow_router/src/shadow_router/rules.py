@@ -145,7 +145,7 @@ class Rules(_Rule):
     tolerances: tuple[Tolerance, ...] = Field(default=(), max_length=32)
     ignore: tuple[Ignore, ...] = Field(default=(), max_length=32)
     redact: Redact = Redact()
-    #: How the inputs of discrepancies are kept: to be read, to be recognised, not at all.
+    #: How inputs of discrepancies are kept: to be read, to be recognised, not at all.
     keep_inputs: Literal["values", "hash", "none"] = "values"
     segments: tuple[Segment, ...] = Field(default=(), max_length=8)
 

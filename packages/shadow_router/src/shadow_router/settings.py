@@ -70,7 +70,8 @@ def url_fault(url: str) -> str:
     """Return what is wrong with the URL of a service, or an empty text."""
     try:
         parts = urlsplit(url)
-        is_url = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        is_known = parts.scheme in ("http", "https")
+        is_url = is_known and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_url = False
     if not is_url:
