@@ -84,11 +84,11 @@ def parse_prediction(body: bytes, rules: Rules) -> Prediction:
         elif type(label) is not int:
             raise AnswerUnreadable(f"{paths.label}: a label is not text")
     return Prediction(
-        document=document,
-        labels=tuple(map(str, labels)),
-        probabilities=_tables(document, len(labels), rules),
-        version=_optional(document, paths.version),
-        digest=_optional(document, paths.digest),
+        document,
+        tuple(map(str, labels)),
+        _tables(document, len(labels), rules),
+        _optional(document, paths.version),
+        _optional(document, paths.digest),
     )
 
 

@@ -196,8 +196,9 @@ def _is_same_shape(live: Document, shadow: Document, depth: int = 0) -> bool:
     if kinds != list(map(type, its)):
         return False
     if dict in kinds or list in kinds:
-        for one, other in zip(ours, its, strict=True):
-            if not _is_same_shape(one, other, depth + 1):
+        for kind, one, other in zip(kinds, ours, its, strict=True):
+            is_leaf = kind is not dict and kind is not list
+            if not (is_leaf or _is_same_shape(one, other, depth + 1)):
                 return False
     return True
 

@@ -77,7 +77,7 @@ def values_at(document: Document, path: str) -> list[Document]:
             # As most paths are, at the speed that most requests are compared at.
             value = document[first]
             if type(value) is list and kind is list:
-                return [row[second] for row in value]
+                return [row[second] for row in value] if second else value
             if type(value) is dict and kind is dict:
                 return [value[second]]
         except (KeyError, TypeError):
@@ -88,8 +88,10 @@ def values_at(document: Document, path: str) -> list[Document]:
 
 @lru_cache(maxsize=256)
 def _short(path: str) -> tuple[str, str, type] | None:
-    """Return names and outer kind of `a[].b` or `a.b`; None for other paths."""
+    """Return names and outer kind of `a[].b`, `a.b` or `a[]`; None for others."""
     steps = parse_path(path)
+    if len(steps) == 1 and steps[0].is_array and steps[0].name and not steps[0].key:
+        return steps[0].name, "", list
     if len(steps) != 2 or not steps[0].name or steps[0].key or steps[1].is_array:
         return None
     return steps[0].name, steps[1].name, list if steps[0].is_array else dict
