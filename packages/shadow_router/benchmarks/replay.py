@@ -2,10 +2,10 @@
 Measure how many comparisons a second the engine makes when both answers are at hand.
 
 Requests of one row, all of them different. `differing`: the shadow is another version,
-and each 50th of its answers moves a probability. `identical`: it says the same, byte for
-byte. `compare` is the comparison alone, `with evidence` adds digests and inputs, as in a
-run and in a replay; no network and no store takes part. The four take turns within a
-round. Prints CPU time, since a machine may do other work: the best and the middle round.
+and each 50th of its answers moves a probability. `identical`: it says the same, byte
+for byte. `compare` is the comparison alone, `with evidence` adds digests and inputs, as
+in a run and in a replay; no network and no store takes part. The four take turns within
+a round. Prints CPU time, since a machine may do other work: best and middle round.
 """
 
 import statistics
