@@ -1,9 +1,11 @@
 """Reading a prediction out of an answer's bytes; pure."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+
+import orjson
 
 from shadow_router.errors import AnswerUnreadable
 from shadow_router.paths import Document, values_at
@@ -28,13 +30,22 @@ class Prediction:
 
 def parse_document(body: bytes) -> Document:
     """
-    Return the JSON document in the bytes.
+    Return the JSON document in the bytes; whole numbers beyond 64 bits are rounded.
 
     Raises
     ------
     AnswerUnreadable
         If they are not strict JSON: NaN and infinity are not.
     """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        # Slower, reads numbers of any size, and says more of what is wrong.
+        return parse_exactly(body)
+
+
+def parse_exactly(body: bytes) -> Document:
+    """Return the document with every number as it is; raises as `parse_document`."""
     try:
         document = _DECODER.decode(body.decode())
         if b"\\u" in body:
@@ -67,16 +78,17 @@ def parse_prediction(body: bytes, rules: Rules) -> Prediction:
     document = parse_document(body)
     labels = values_at(document, paths.label)
     for label in labels:
-        if not isinstance(label, (str, int)) or isinstance(label, bool):
+        if type(label) is str:
+            if len(label) > _LONGEST_LABEL:
+                raise AnswerUnreadable(f"{paths.label}: a label is too long")
+        elif type(label) is not int:
             raise AnswerUnreadable(f"{paths.label}: a label is not text")
-        if isinstance(label, str) and len(label) > _LONGEST_LABEL:
-            raise AnswerUnreadable(f"{paths.label}: a label is too long")
     return Prediction(
-        document=document,
-        labels=tuple(map(str, labels)),
-        probabilities=_tables(document, len(labels), rules),
-        version=_optional(document, paths.version),
-        digest=_optional(document, paths.digest),
+        document,
+        tuple(map(str, labels)),
+        _tables(document, len(labels), rules),
+        _optional(document, paths.version),
+        _optional(document, paths.digest),
     )
 
 
@@ -87,7 +99,7 @@ def _tables(document: Document, rows: int, rules: Rules) -> tuple[Table, ...]:
     found = values_at(document, path)
     if len(found) != rows:
         raise AnswerUnreadable("labels and probabilities differ in number")
-    return tuple(_table(value, path, rules.classes) for value in found)
+    return tuple([_table(value, path, rules.classes) for value in found])
 
 
 def _table(value: Document, path: str, classes: tuple[str, ...]) -> Table:
@@ -98,7 +110,7 @@ def _table(value: Document, path: str, classes: tuple[str, ...]) -> Table:
     if not isinstance(value, dict) or not value:
         raise AnswerUnreadable(f"{path}: not a table of probabilities")
     for number in value.values():
-        if isinstance(number, bool) or not isinstance(number, (int, float)):
+        if type(number) is not float and type(number) is not int:
             raise AnswerUnreadable(f"{path}: a probability is not a number")
         # Also false for infinity, which JSON writes as 1e999.
         if not 0.0 <= number <= 1.0:
@@ -108,16 +120,23 @@ def _table(value: Document, path: str, classes: tuple[str, ...]) -> Table:
 
 def _optional(document: Document, path: str) -> str:
     # Its absence is not a break: a service may not tell its version in the body.
+    if not path:
+        return ""
     try:
-        values = values_at(document, path) if path else []
+        values = values_at(document, path)
     except AnswerUnreadable:
         return ""
-    return ", ".join(str(value)[:80] for value in values[:1])
+    return str(values[0])[:80] if values else ""
 
 
 def media_type(observation: Observation) -> str:
     """Return the content type without its parameters, in lower case."""
-    return observation.content_type.partition(";")[0].strip().lower()
+    return _media_type(observation.content_type)
+
+
+@lru_cache(maxsize=64)
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def predict_ms(server_timing: str) -> float | None:
@@ -126,6 +145,9 @@ def predict_ms(server_timing: str) -> float | None:
 
     None when there is no such metric or it is not a plain number.
     """
+    before, is_plain, number = server_timing.partition("predict;dur=")
+    if is_plain and not before and (found := _plain_number(number)) is not None:
+        return found
     for metric in server_timing[:4096].split(","):
         name, *parameters = (part.strip() for part in metric.split(";"))
         if name.lower() != "predict":
@@ -138,4 +160,8 @@ def predict_ms(server_timing: str) -> float | None:
 
 
 def _plain_number(text: str) -> float | None:
-    return float(text) if re.fullmatch(r"\d{1,12}(\.\d{1,12})?", text, re.A) else None
+    whole, point, rest = text.partition(".")
+    digits = whole + rest if point else whole
+    if not (digits.isascii() and digits.isdigit() and whole and len(digits) <= 24):
+        return None
+    return float(text) if rest or not point else None

@@ -1,11 +1,13 @@
 """The summary as JSON: one bundle for people, for CI and for the books."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 from math import isfinite
 
 from shadow_router.evidence import Lanes, Tallies
 from shadow_router.findings import Findings
+from shadow_router.known import Known, expired_on
 from shadow_router.latency import quantile_ms
 from shadow_router.parts import Gate, Part
 from shadow_router.store import Discrepancy, LatencySums
@@ -27,7 +29,11 @@ def as_json(found: Findings) -> dict[str, object]:
         "history": [dataclasses.asdict(one) for one in found.history],
         "margins": [dataclasses.asdict(one) for one in found.details.margins],
         "diagnosis": _diagnosis_json(found),
-        "discrepancies": [_discrepancy_json(one) for one in found.details.found.items],
+        "known": _known_json(found),
+        "discrepancies": [
+            {**_discrepancy_json(one), "known": _reason_of(summary.known_as(one))}
+            for one in found.details.found.items
+        ],
     }
 
 
@@ -108,6 +114,24 @@ def _summary_json(summary: Summary) -> dict[str, object]:
         "seeds": {"lanes": list(summary.evidence.lanes.seeds)},
         "latency_ms": [_latency_json(sums) for sums in summary.latencies],
     }
+
+
+def _known_json(found: Findings) -> list[dict[str, object]]:
+    """Return every entry, with how many of the discrepancies shown it explains."""
+    summary = found.summary
+    explained = Counter(map(summary.known_as, found.details.found.items))
+    return [
+        {
+            **entry.model_dump(mode="json"),
+            "is_expired": entry.expires < summary.today,
+            "explains": explained[entry],
+        }
+        for entry in summary.known
+    ]
+
+
+def _reason_of(known: Known | None) -> str | None:
+    return known.reason if known else None
 
 
 def _verdict_json(verdict: Verdict) -> dict[str, object]:
@@ -206,15 +230,31 @@ def _discrepancy_json(item: Discrepancy) -> dict[str, object]:
     }
 
 
-def as_text(summary: Summary) -> str:
+def as_text(found: Findings) -> str:
     """Return the verdict as a small table, a gate on each line."""
+    summary = found.summary
     verdict = summary.verdict
     lines = [f"{verdict.state.value}: {verdict.reason}", ""]
     lines += [f"{g.state.value:<13}{g.name:<16} {g.reason}" for g in verdict.gates]
     lines += [f"{'not asked':<13}{n:<16} {why}" for n, why in verdict.absent.items()]
+    lines += _known_said(found)
     rules = summary.rules
     lines += ["", f"rules: profile {rules.profile}, sha256 {rules.sha256[:16]}"]
     for role, seen in summary.versions.items():
         named = ", ".join(map(shown_version, seen)) or "not seen yet"
         lines.append(f"{role}: {named}")
     return "\n".join(lines)
+
+
+def _known_said(found: Findings) -> list[str]:
+    summary = found.summary
+    if not summary.known:
+        return []
+    shown = found.details.found.items
+    known = sum(1 for item in shown if summary.known_as(item))
+    expired = len(expired_on(summary.known, summary.today))
+    return [
+        "",
+        f"known: {known} of the {len(shown)} newest discrepancies; "
+        f"{expired} of {len(summary.known)} entries have expired; no gate asks",
+    ]

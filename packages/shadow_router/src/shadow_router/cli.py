@@ -160,7 +160,86 @@ def verdict(
     settings = load_settings()
     setting = setting_of(settings, settings.data_dir / BLAME_NAME)
     found = gather(settings.data_dir, setting, per_page=_IN_A_BUNDLE)
-    as_text = bundle.as_text(found.summary)
+    as_text = bundle.as_text(found)
+    typer.echo(json.dumps(bundle.as_json(found)) if as_json else as_text)
+    raise typer.Exit(EXIT_CODES[found.summary.verdict.state])
+
+
+@app.command()
+def known(
+    fate: Annotated[str, typer.Argument(help="label_flip, contract_break, …")],
+    reason: Annotated[str, typer.Option(help="Why it is no surprise.")],
+    expires: Annotated[str, typer.Option(help="The last day, as 2026-12-31.")],
+    live: Annotated[str, typer.Option(help="Live's labels, as reported.")] = "",
+    shadow: Annotated[str, typer.Option(help="The shadow's labels.")] = "",
+    detail: Annotated[str, typer.Option(help="The comparison's own reason.")] = "",
+) -> None:
+    """
+    Mark discrepancies as known, until a day is over; changes no verdict.
+    """
+    from shadow_router.known import note_known
+    from shadow_router.settings import load_settings
+
+    fields = {"fate": fate, "live": live, "shadow": shadow, "detail": detail}
+    fields |= {"reason": reason, "expires": expires}
+    note_known(load_settings().data_dir, fields)
+
+
+@app.command()
+def record(
+    output: Annotated[Path, typer.Argument(help="The file to write.")],
+    requests: Annotated[
+        int, typer.Option(min=1, help="How many of the newest exchanges.")
+    ] = 2000,
+) -> None:
+    """
+    Write recorded exchanges to one file, to be replayed.
+
+    They are those that `serve` recorded in SHADOW_ROUTER_RECORD_DIR, redacted.
+    """
+    from shadow_router.errors import SettingsInvalid
+    from shadow_router.recorder import export
+    from shadow_router.settings import load_settings
+
+    directory = load_settings().record_dir
+    if directory is None:
+        raise SettingsInvalid(
+            "SHADOW_ROUTER_RECORD_DIR is not set; set it for `serve`, which records"
+        )
+    written = export(directory, output, requests)
+    typer.echo(f"wrote {written} exchanges to {output}", err=True)
+
+
+@app.command()
+def replay(
+    files: Annotated[list[Path], typer.Argument(help="Recordings.")],
+    shadow: Annotated[str, typer.Option(help="URL of the shadow.")],
+    live: Annotated[
+        str, typer.Option(help="URL of live, or `recorded`: its answers of then.")
+    ] = "recorded",
+    rules: Annotated[Path | None, typer.Option(help="A rule file.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything the verdict rests on.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Write the report as one HTML file, too.")
+    ] = None,
+) -> None:
+    """
+    Send recorded requests to two versions and judge their answers.
+
+    Exit code 0: PASS, 1: FAIL, 2: INCONCLUSIVE, 3: INVALID.
+    """
+    from shadow_router import bundle
+    from shadow_router.page import render_file
+    from shadow_router.replay import replayed
+    from shadow_router.settings import load_settings
+    from shadow_router.verdict import EXIT_CODES
+
+    found = replayed(load_settings(), files, live, shadow, rules)
+    if report is not None:
+        report.write_text(render_file(found), encoding="utf-8")
+    as_text = bundle.as_text(found)
     typer.echo(json.dumps(bundle.as_json(found)) if as_json else as_text)
     raise typer.Exit(EXIT_CODES[found.summary.verdict.state])
 

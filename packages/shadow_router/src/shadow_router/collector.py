@@ -21,6 +21,7 @@ from shadow_router.errors import FrameInvalid
 from shadow_router.frames import Hello, decode_exchange, decode_hello, read_frame
 from shadow_router.inputs import evidence_of
 from shadow_router.lanes import SelfTest
+from shadow_router.recorder import Recorder
 from shadow_router.records import (
     Comparison,
     Difference,
@@ -29,6 +30,7 @@ from shadow_router.records import (
     Flow,
     Observation,
 )
+from shadow_router.redaction import Redactor
 from shadow_router.rules import Rules
 from shadow_router.settings import Settings
 from shadow_router.shadow_call import ShadowCaller
@@ -64,6 +66,8 @@ class Collector:
         store: Store,
         caller: ShadowCaller,
         switches: Switches,
+        key: bytes,
+        recorder: Recorder | None = None,
     ) -> None:
         self._directory = directory
         self._store = store
@@ -71,6 +75,9 @@ class Collector:
         self._switches = switches
         self._breaker = Breaker(settings.breaker_failures)
         self._rules = rules
+        self._key = key
+        self._redactor = Redactor(rules, key)
+        self._recorder = recorder
         self._slots = asyncio.Semaphore(settings.shadow_concurrency)
         self._routers: dict[str, _Router] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,6 +88,7 @@ class Collector:
         self._lanes = SelfTest(settings, seed, rules, self._writer.note_trial)
         self._server: asyncio.Server | None = None
         self._socket: Path
+        self._recording: asyncio.Task[None]
 
     @property
     def has_router(self) -> bool:
@@ -104,6 +112,8 @@ class Collector:
             asyncio.create_task(self._writer.run()),
             asyncio.create_task(self._finalise_regularly()),
         ]
+        if self._recorder is not None:
+            self._recording = asyncio.create_task(self._recorder.run())
 
     async def stop(self, grace_s: float) -> None:
         """Finish what is open within the grace time, store it, close the books."""
@@ -123,6 +133,9 @@ class Collector:
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self._lanes.stop()
+        if self._recorder is not None:
+            self._recording.cancel()
+            await self._recorder.close()
         await self._writer.flush()
         await self._finalise_ended()
         await self._writer.close()
@@ -221,6 +234,8 @@ class Collector:
         exchange: Exchange | None = None
         try:
             exchange = decode_exchange(frame)
+            if self._recorder is not None:
+                self._recorder.add(self._redactor.exchange(exchange))
             if self._switches.is_killed or not self._breaker.admits():
                 self._writer.count(router_id, Fate.DROPPED_SHED)
                 return
@@ -233,16 +248,16 @@ class Collector:
             # A fault of ours must not pass for one of the shadow's.
             logger.error("a comparison failed: {}", type(error).__name__)
             difference = Difference(Fate.INTERNAL_ERROR, type(error).__name__)
-            self._writer.add(_failed(router_id, exchange or _UNREADABLE, difference))
+            self._writer.add(failed(router_id, exchange, difference))
         finally:
             self._slots.release()
             self._close_one(router)
 
     async def _compare(self, router_id: str, exchange: Exchange) -> Comparison:
         answer = await self._caller.call(exchange)
-        found = comparison_of(router_id, exchange, answer, self._rules)
+        found = comparison_of(router_id, exchange, answer, self._rules, self._key)
         self._lanes.look(found)
-        return found
+        return self._redactor.comparison(found)
 
     # Books
 
@@ -302,24 +317,30 @@ def live_observation(exchange: Exchange) -> Observation:
 
 
 def comparison_of(
-    router_id: str, exchange: Exchange, answer: Observation | Difference, rules: Rules
+    router_id: str,
+    exchange: Exchange,
+    answer: Observation | Difference,
+    rules: Rules,
+    key: bytes = b"",
 ) -> Comparison:
-    """Return what the store keeps of an exchange and the shadow's answer to it."""
+    """Return an exchange with the shadow's answer to it, compared; nothing redacted."""
     live = live_observation(exchange)
     if isinstance(answer, Difference):
         shadow, difference = None, answer
     else:
         day = datetime.fromtimestamp(exchange.at_ns / 1e9, UTC).date()
         shadow, difference = answer, compare(live, answer, rules, day)
-    evidence = evidence_of(exchange, difference, rules)
+    evidence = evidence_of(exchange, difference, rules, key)
     keys = (evidence.request_digest, evidence.units)
     return Comparison(router_id, exchange, live, shadow, difference, *keys)
 
 
-_UNREADABLE = Exchange("", 0, "", b"", (), b"", 0, {}, 0.0, b"")
-
-
-def _failed(router_id: str, exchange: Exchange, difference: Difference) -> Comparison:
-    # Whatever failed may fail again: nothing is read here.
-    live = live_observation(exchange)
-    return Comparison(router_id, exchange, live, None, difference, b"")
+def failed(
+    router_id: str, exchange: Exchange | None, difference: Difference
+) -> Comparison:
+    """Return what is kept of an exchange on which we failed: when it was, no more."""
+    at_ns = exchange.at_ns if exchange else 0
+    # Whatever failed may have been the redaction, and may fail again.
+    nothing = Exchange("", at_ns, "", b"", (), b"", 0, {}, 0.0, b"")
+    live = live_observation(nothing)
+    return Comparison(router_id, nothing, live, None, difference, b"")

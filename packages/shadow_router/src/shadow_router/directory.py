@@ -2,12 +2,15 @@
 
 import fcntl
 import os
+import secrets
 from pathlib import Path
 
 from shadow_router.errors import DataDirectoryBusy, SettingsInvalid
 
 _SOCKET_NAME = "collector.sock"
 _LOCK_NAME = "collector.lock"
+_KEY_NAME = "inputs.key"
+_KEY_BYTES = 32
 #: `sun_path` of a Unix socket holds 108 bytes on Linux, 104 elsewhere.
 _LONGEST_SOCKET_PATH = 100
 
@@ -62,6 +65,35 @@ def prepare_directory(directory: Path) -> Path:
             f"SHADOW_ROUTER_DATA_DIR: {directory}: {error.strerror}"
         ) from None
     return directory
+
+
+def read_key(directory: Path) -> bytes:
+    """
+    Return the key of the digests of inputs, made by the first who asks.
+
+    Collectors that share a store need the same key: what one input is to one of them
+    must be it to all.
+
+    Raises
+    ------
+    SettingsInvalid
+        If it cannot be read or made.
+    """
+    path = directory / _KEY_NAME
+    try:
+        try:
+            made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            key = path.read_bytes()
+        else:
+            key = secrets.token_bytes(_KEY_BYTES)
+            with open(made, "wb") as file:
+                file.write(key)
+    except OSError as error:
+        raise SettingsInvalid(f"{path}: {error.strerror}") from None
+    if len(key) != _KEY_BYTES:
+        raise SettingsInvalid(f"{path}: {len(key)} bytes instead of {_KEY_BYTES}")
+    return key
 
 
 def socket_path(directory: Path) -> Path:

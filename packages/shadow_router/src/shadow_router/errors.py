@@ -15,6 +15,9 @@ ShadowRouterError
 ├── RunClosed             a switch of a run that has ended
 ├── KeysUnreadable        the file of control keys is missing or wrong
 ├── LabelsRefused         true labels cannot be read, or the collector refuses them
+├── KnownInvalid          the file of known discrepancies is wrong
+├── RecordingUnreadable   a recording is missing, damaged or of another version
+├── ServiceUnreachable    a replay has nobody to send to
 ├── FrameInvalid          bytes from the other process are not a frame
 ├── AnswerUnreadable      an answer cannot be compared; carries the reason
 └── UpstreamFailed        a request to live or shadow has no complete answer
@@ -43,6 +46,23 @@ class RulesInvalid(ShadowRouterError):
         self.line = line
         self.field = field
         self.reason = reason
+
+
+class KnownInvalid(ShadowRouterError):
+    """Raised when known discrepancies cannot be read, or one cannot be noted."""
+
+
+class RecordingUnreadable(ShadowRouterError):
+    """Raised when a recording cannot be replayed; carries the file and the reason."""
+
+    def __init__(self, file: Path, reason: str) -> None:
+        super().__init__(f"{file}: {reason}")
+        self.file = file
+        self.reason = reason
+
+
+class ServiceUnreachable(ShadowRouterError):
+    """Raised when a service that a replay needs does not listen."""
 
 
 class PortBusy(ShadowRouterError):

@@ -110,8 +110,8 @@ class Evidence:
     lanes: Lanes = Lanes()
     #: None until the first label arrives.
     labelled: Labelled | None = None
-    #: New unique inputs in a second, of late.
-    inputs_per_s: float = 0.0
+    #: New unique inputs in a second, of late; None in a replay, which has no pace.
+    inputs_per_s: float | None = 0.0
 
 
 def scaled(evidence: Evidence, factor: float) -> Evidence:

@@ -38,7 +38,7 @@ class GateRow:
     missing: str
 
 
-def gate_rows(verdict: Verdict, inputs_per_s: float) -> Iterator[GateRow]:
+def gate_rows(verdict: Verdict, inputs_per_s: float | None) -> Iterator[GateRow]:
     """Yield all gates, those that were not asked last."""
     for gate in verdict.gates:
         parts = sorted(gate.parts, key=lambda part: part is not gate.worst)
@@ -55,11 +55,11 @@ def gate_rows(verdict: Verdict, inputs_per_s: float) -> Iterator[GateRow]:
         yield GateRow(name, QUESTIONS[name], "absent", why, (), 0, "")
 
 
-def _missing(gate: Gate, verdict: Verdict, inputs_per_s: float) -> str:
+def _missing(gate: Gate, verdict: Verdict, inputs_per_s: float | None) -> str:
     if gate.name not in verdict.missing:
         return ""
     inputs = verdict.missing[gate.name]
     if inputs is None:
         return "too close to its limit to say how much more it needs"
-    seconds = inputs / inputs_per_s if inputs_per_s > 0 else None
+    seconds = inputs / inputs_per_s if inputs_per_s else None
     return f"needs {eta_said(Eta(inputs, seconds))}"

@@ -155,6 +155,7 @@ def latency(evidence: Evidence, rules: Rules, alpha: float) -> Gate:
     if chosen is None:
         return decided("latency", [])
     limit = rules.thresholds.latency
+    assert limit is not None
     each = alpha / len(_QUANTILES)
     parts = [
         _ratio(name, chosen, share, limit, each, clock) for name, share in _QUANTILES

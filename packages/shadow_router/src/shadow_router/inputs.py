@@ -10,6 +10,8 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from hashlib import blake2b
 
+import orjson
+
 from shadow_router.answers import parse_document
 from shadow_router.errors import AnswerUnreadable
 from shadow_router.paths import Document, is_tensor, tensor_rows, values_at
@@ -30,11 +32,14 @@ class Evidenced:
     units: tuple[Unit, ...]
 
 
-def evidence_of(exchange: Exchange, difference: Difference, rules: Rules) -> Evidenced:
+def evidence_of(
+    exchange: Exchange, difference: Difference, rules: Rules, key: bytes = b""
+) -> Evidenced:
     """
     Return the digest of a request and its inputs.
 
-    A request of one row and that row share a digest.
+    A request of one row and that row share a digest. With a key of up to 64 bytes,
+    nobody who lacks it can try inputs out on a digest.
 
     Returns
     -------
@@ -43,24 +48,26 @@ def evidence_of(exchange: Exchange, difference: Difference, rules: Rules) -> Evi
         row, where the rows cannot be read or are not as many as the answer's; with
         no units when the answers had no rows.
     """
-    rows, keys = _rows(exchange.request_body, rules.paths.inputs)
+    rows, texts = _rows(exchange.request_body, rules.paths.inputs)
     target = exchange.target
-    if not keys:
-        request = _digest(b"body", target, exchange.request_body)
+    if not texts:
+        request = _digest(key, b"body", target, exchange.request_body)
     else:
-        kind = b"row" if len(keys) == 1 else b"rows"
-        request = _digest(kind, target, *keys)
+        kind = b"row" if len(texts) == 1 else b"rows"
+        request = _digest(key, kind, target, *texts)
     worst = difference.worst_row
     if worst is None:
         return Evidenced(request, ())
     if len(rows) != len(difference.rows):
         return Evidenced(request, (Unit(request, worst),))
     if len(rows) == 1:
-        bins, source = _bins(rows[0], rules), _source(keys[0])
+        bins, source = _bins(rows[0], rules), _source(texts[0])
         return Evidenced(request, (Unit(request, worst, bins, source),))
     units = (
-        Unit(_digest(b"row", target, key), judged, _bins(row, rules), _source(key))
-        for row, key, judged in zip(rows, keys, difference.rows, strict=True)
+        Unit(
+            _digest(key, b"row", target, text), judged, _bins(row, rules), _source(text)
+        )
+        for row, text, judged in zip(rows, texts, difference.rows, strict=True)
     )
     return Evidenced(request, tuple(units))
 
@@ -71,7 +78,7 @@ def _rows(body: bytes, path: str) -> tuple[list[Document], list[bytes]]:
         return [], []
     try:
         rows = values_at(parse_document(body), path)
-        if rows and all(is_tensor(row) for row in rows):
+        if rows and is_tensor(rows[0]) and all(map(is_tensor, rows)):
             rows = _tensors_by_row(rows)
         return rows, [_canonical(row) for row in rows]
     except (AnswerUnreadable, RecursionError):
@@ -87,19 +94,26 @@ def _tensors_by_row(tensors: list[Document]) -> list[Document]:
 
 
 def _canonical(value: Document) -> bytes:
-    return _ENCODER.encode(value).encode()
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        # Whole numbers beyond 64 bits, and what is nested deeply.
+        return _ENCODER.encode(value).encode()
 
 
-def _source(key: bytes) -> bytes:
-    return key if len(key) <= _LONGEST_SOURCE else b""
+def _source(text: bytes) -> bytes:
+    return text if len(text) <= _LONGEST_SOURCE else b""
 
 
-def _digest(*parts: bytes) -> bytes:
+def _digest(key: bytes, *parts: bytes) -> bytes:
     # Only a body, which comes last, may hold the separator.
-    return blake2b(b"\0".join(parts), digest_size=_DIGEST_BYTES).digest()
+    content = b"\0".join(parts)
+    return blake2b(content, digest_size=_DIGEST_BYTES, key=key).digest()
 
 
 def _bins(row: Document, rules: Rules) -> tuple[str, ...]:
+    if not rules.segments:
+        return ()
     named = ((segment, _value(row, segment.field)) for segment in rules.segments)
     return tuple(_bin(segment, value) for segment, value in named if value is not None)
 

@@ -16,11 +16,17 @@ from shadow_router.books import RouterBooks, RunState
 from shadow_router.collector import Collector
 from shadow_router.controls import Controls, prepare_keys
 from shadow_router.crowd import Crowd
-from shadow_router.directory import DirectoryLock, prepare_directory, socket_path
+from shadow_router.directory import (
+    DirectoryLock,
+    prepare_directory,
+    read_key,
+    socket_path,
+)
 from shadow_router.http_client import HttpClient, parse_origin
 from shadow_router.identities import IdentityWatch, watched
 from shadow_router.labels import Labels
 from shadow_router.mirror import Mirror, Selection
+from shadow_router.recorder import open_recorder
 from shadow_router.report import PrivateApp
 from shadow_router.rules import DEFAULT, Rules
 from shadow_router.server import WebServer, bind
@@ -159,13 +165,20 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
     listener = bind(
         settings.private_host, settings.private_port, "SHADOW_ROUTER_PRIVATE_PORT"
     )
+    recorder = None
+    if settings.record_dir is not None:
+        caps = (settings.record_bytes, settings.record_days)
+        recorder = open_recorder(settings.record_dir, rules, *caps)
     store = Store(directory)
     store.note_rules(rules)
     shadow = HttpClient(parse_origin(settings.shadow_url))
     caller = ShadowCaller(settings, shadow)
     switches = Switches(directory, settings.sample_rate)
     keys = prepare_keys(directory, settings.control_key_file)
-    collector = Collector(settings, rules, directory, store, caller, switches)
+    key = read_key(directory)
+    collector = Collector(
+        settings, rules, directory, store, caller, switches, key, recorder
+    )
     await collector.start(meeting)
     identities = _identities(settings, rules, collector, switches)
     asking = asyncio.create_task(identities.run()) if watched(rules) else None

@@ -131,6 +131,8 @@ class Difference:
     @property
     def worst_row(self) -> RowDifference | None:
         """Return the flip of the largest margin, else the row furthest apart."""
+        if len(self.rows) == 1:
+            return self.rows[0]
 
         def badness(row: RowDifference) -> tuple[bool, bool, float, float]:
             distance = row.total_variation or 0.0

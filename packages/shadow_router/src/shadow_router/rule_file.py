@@ -41,6 +41,14 @@ _SCHEMA = Map(
         Optional("ignore"): Seq(
             Map({"field": Str(), "reason": Str(), "expires": Str()})
         ),
+        Optional("redact"): Map(
+            {
+                Optional("fields"): _TEXTS,
+                Optional("parameters"): _TEXTS,
+                Optional("headers"): _TEXTS,
+            }
+        ),
+        Optional("keep_inputs"): Str(),
         Optional("segments"): Seq(Map({"field": Str(), "edges": Seq(Float())})),
     }
 )

@@ -36,6 +36,7 @@ def _check_target(text: str) -> str:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=128)]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$")]
 Path = Annotated[str, Field(max_length=256), AfterValidator(_check_path)]
 Route = Annotated[str, Field(max_length=256), AfterValidator(_check_route)]
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
@@ -107,6 +108,21 @@ class Segment(_Rule):
         return self
 
 
+class Redact(_Rule):
+    """
+    What is never kept: fields of bodies, parameters of queries, headers.
+
+    A bare name means the fields of that name wherever they are, a path those it leads
+    to.
+    """
+
+    fields: tuple[Annotated[Path, Field(min_length=1)], ...] = Field(
+        default=(), max_length=32
+    )
+    parameters: tuple[Name, ...] = Field(default=(), max_length=32)
+    headers: tuple[HeaderName, ...] = Field(default=(), max_length=32)
+
+
 class Thresholds(_Rule):
     """What each gate allows."""
 
@@ -119,7 +135,8 @@ class Thresholds(_Rule):
     shifts: Share | None = None
     class_mix: Share = 0.01
     segments: Share = 0.01
-    latency: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 1.2
+    #: How many times live's latency; a replay, which is not timed, has no such gate.
+    latency: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = 1.2
     labels: Share = 0.01
 
 
@@ -144,14 +161,17 @@ class Rules(_Rule):
     thresholds: Thresholds = PROFILES["retrain"][0]
     tolerances: tuple[Tolerance, ...] = Field(default=(), max_length=32)
     ignore: tuple[Ignore, ...] = Field(default=(), max_length=32)
+    redact: Redact = Redact()
+    #: How inputs of discrepancies are kept: to be read, to be recognised, not at all.
+    keep_inputs: Literal["values", "hash", "none"] = "values"
     segments: tuple[Segment, ...] = Field(default=(), max_length=8)
 
     @model_validator(mode="after")
-    def _check_ignored(self) -> Self:
+    def _check_compared(self) -> Self:
         kept = {self.paths.label, self.paths.probabilities}
-        for rule in self.ignore:
-            if rule.field in kept:
-                raise ValueError(f"{rule.field} is what is compared")
+        for field in (*(rule.field for rule in self.ignore), *self.redact.fields):
+            if field in kept:
+                raise ValueError(f"{field} is what is compared")
         return self
 
     @cached_property
@@ -179,6 +199,12 @@ class Rules(_Rule):
         """Return the tolerances of fields other than the probabilities."""
         path = self.paths.probabilities
         return tuple(rule for rule in self.tolerances if rule.field != path)
+
+    def untimed(self) -> Self:
+        """Return the same rules without a gate for latency."""
+        fields = self.model_dump(mode="json")
+        fields["thresholds"]["latency"] = None
+        return self.model_validate_json(json.dumps(fields))
 
     def ignored_on(self, day: date) -> frozenset[str]:
         """Return the fields that are ignored on a day; `expires` is the last."""

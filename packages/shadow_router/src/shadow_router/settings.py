@@ -42,6 +42,11 @@ class Settings(BaseSettings):
 
     #: Connections of clients at once, on each of the two ports.
     connections: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
+    #: Where exchanges are recorded for replays; by default they are not.
+    record_dir: Path | None = None
+    record_bytes: Annotated[int, Field(ge=1024 * 1024)] = 256 * 1024 * 1024
+    record_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 7.0
+
     live_timeout_s: Seconds = 30.0
     shadow_timeout_s: Seconds = 2.0
     shadow_concurrency: Count = 32
@@ -68,12 +73,24 @@ class Settings(BaseSettings):
     @field_validator("live_url", "shadow_url")
     @classmethod
     def _check_url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an http or https URL")
-        if parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise ValueError("must end after the port: paths are forwarded as they are")
+        if reason := url_fault(value):
+            raise ValueError(reason)
         return value
+
+
+def url_fault(url: str) -> str:
+    """Return what is wrong with the URL of a service, or an empty text."""
+    try:
+        parts = urlsplit(url)
+        is_known = parts.scheme in ("http", "https")
+        is_url = is_known and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        return "must be an http or https URL"
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        return "must end after the port: paths are forwarded as they are"
+    return ""
 
 
 def load_settings() -> Settings:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,9 +11,16 @@ from pydantic import ValidationError
 from shadow_router.accounts import Accounts, add_up, read_pages
 from shadow_router.errors import StoreUnreadable
 from shadow_router.evidence import Evidence
+from shadow_router.known import Known, Seen, known_by, load_known
 from shadow_router.records import COMPARED, SKIPPED
 from shadow_router.rules import DEFAULT, Rules
-from shadow_router.store import LabelTotals, LatencySums, labelled, read_totals
+from shadow_router.store import (
+    Discrepancy,
+    LabelTotals,
+    LatencySums,
+    labelled,
+    read_totals,
+)
 from shadow_router.verdict import Verdict, judge
 
 
@@ -32,6 +40,18 @@ class Summary:
     labels: LabelTotals
     confusion: Mapping[tuple[str, str], int]
     latencies: tuple[LatencySums, ...]
+    #: What somebody has explained, expired entries too; no gate asks for it.
+    known: tuple[Known, ...] = ()
+
+    @property
+    def today(self) -> date:
+        """Return the day of the summary in UTC, by which known entries expire."""
+        return datetime.fromtimestamp(self.at, UTC).date()
+
+    def known_as(self, item: Discrepancy) -> Known | None:
+        """Return how a discrepancy was explained, None if it was not."""
+        seen = Seen(item.fate, item.live_labels, item.shadow_labels, item.reason)
+        return known_by(seen, self.known, self.today)
 
     @property
     def unique_inputs(self) -> int:
@@ -90,6 +110,7 @@ def summarise(directory: Path) -> Summary:
         labels=totals.labels,
         confusion=totals.confusion,
         latencies=totals.latencies,
+        known=load_known(directory),
     )
 
 

@@ -30,8 +30,9 @@ class Eta:
     """What is missing if the evidence goes on as it began."""
 
     inputs: int
-    #: None while no new inputs arrive.
+    #: None while no new inputs arrive, and where they have no pace.
     seconds: float | None
+    has_pace: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,8 @@ def _absent(evidence: Evidence, rules: Rules) -> dict[str, str]:
             absent[name] = "the rules name no probabilities"
     if rules.thresholds.shifts is None:
         absent["shifts"] = f"the profile {rules.profile} allows numbers to move"
+    if rules.thresholds.latency is None:
+        absent["latency"] = "a replay is not timed"
     tallies = evidence.tallies
     if tallies.segments and not covered_segments(tallies):
         absent["segments"] = f"none holds {COVERED:.0%} of the inputs"
@@ -200,7 +203,7 @@ def _eta(evidence: Evidence, missing: Mapping[str, int | None]) -> Eta | None:
     if len(known) < len(missing):
         return None
     most, rate = max(known, default=0), evidence.inputs_per_s
-    return Eta(most, most / rate if rate > 0 else None)
+    return Eta(most, most / rate if rate else None, rate is not None)
 
 
 def _is_open(
@@ -244,6 +247,8 @@ def eta_said(eta: Eta | None) -> str:
     if eta is None:
         return "too close to a limit, or too little seen, to say how much is missing"
     said = f"about {_rounded(eta.inputs):,} more unique inputs"
+    if not eta.has_pace:
+        return said
     if eta.seconds is None:
         return f"{said}; no new ones arrive now"
     return f"{said}, {duration(eta.seconds)} at this rate"

@@ -1,0 +1,156 @@
+"""
+Known discrepancies: what somebody has looked at and explained, until a day.
+
+To know a discrepancy changes no gate and no verdict; it tells readers of a report which
+ones are left to look at. What is not to count at all belongs into the rules, as an
+`ignore` or a threshold, where it is part of the verdict's digest.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shadow_router.errors import KnownInvalid
+from shadow_router.records import DISCREPANCIES, Fate
+
+FILE_NAME = "known.jsonl"
+_MOST_BYTES = 1024 * 1024
+
+Text = Annotated[str, Field(max_length=1000)]
+
+
+class Known(BaseModel):
+    """One kind of discrepancy; an empty `live`, `shadow` or `detail` fits every one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fate: Fate
+    #: Labels as the report shows them.
+    live: Text = ""
+    shadow: Text = ""
+    #: The reason that the comparison gave, such as `row 0: class a is missing`.
+    detail: Text = ""
+    reason: Annotated[str, Field(min_length=1, max_length=128)]
+    #: The last day on which it is known (UTC).
+    expires: date
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What of a discrepancy tells whether it is known."""
+
+    fate: Fate
+    live: str
+    shadow: str
+    detail: str
+
+
+def load_known(directory: Path) -> tuple[Known, ...]:
+    """
+    Return the known discrepancies of a data directory, expired ones too.
+
+    Raises
+    ------
+    KnownInvalid
+        If the file cannot be read; one line that names file, line, field and reason.
+    """
+    path = directory / FILE_NAME
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise KnownInvalid(f"{path}: more than {_MOST_BYTES} bytes")
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise KnownInvalid(f"{path}: {error.strerror}") from None
+    return tuple(_parse(line, f"{path}:{at}") for at, line in enumerate(lines, start=1))
+
+
+def _parse(line: str | bytes, where: str) -> Known:
+    try:
+        return Known.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = ".".join(map(str, first["loc"])) or "(line)"
+        raise KnownInvalid(f"{where}: {name}: {first['msg']}") from None
+
+
+def check_known(known: Known, today: date) -> None:
+    """
+    Check that a discrepancy may be noted as known.
+
+    Raises
+    ------
+    KnownInvalid
+        If its kind is none that is kept, or its last day is over.
+    """
+    if known.fate not in DISCREPANCIES:
+        names = ", ".join(DISCREPANCIES)
+        raise KnownInvalid(f"fate: {known.fate} is none of {names}")
+    if today > known.expires:
+        raise KnownInvalid(f"expires: {known.expires} is over")
+
+
+def add_known(directory: Path, known: Known, today: date) -> None:
+    """
+    Note a discrepancy as known, from now on and for those seen before.
+
+    Raises
+    ------
+    KnownInvalid
+        As `check_known` and `load_known` say, or if it cannot be written.
+    """
+    check_known(known, today)
+    load_known(directory)
+    line = json.dumps(known.model_dump(mode="json"), ensure_ascii=False) + "\n"
+    path = directory / FILE_NAME
+    try:
+        # One write to the end: two at once do not mix.
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(file, line.encode())
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise KnownInvalid(f"{path}: {error.strerror}") from None
+
+
+def note_known(directory: Path, fields: Mapping[str, str]) -> None:
+    """
+    Note what a person typed, or a form sent, as known; raises as `add_known` does.
+
+    Parameters
+    ----------
+    directory : Path
+        The data directory.
+    fields : mapping
+        Fields of `Known` as text.
+    """
+    if not directory.is_dir():
+        raise KnownInvalid(f"{directory} is not there (SHADOW_ROUTER_DATA_DIR)")
+    known = _parse(json.dumps(dict(fields)), "known")
+    add_known(directory, known, datetime.now(UTC).date())
+
+
+def known_by(seen: Seen, known: Iterable[Known], today: date) -> Known | None:
+    """Return the first entry in force that a discrepancy fits, None without one."""
+    for entry in known:
+        if entry.fate is not seen.fate or today > entry.expires:
+            continue
+        pairs = ((entry.live, seen.live), (entry.shadow, seen.shadow))
+        if all(not wanted or wanted == found for wanted, found in pairs) and (
+            not entry.detail or entry.detail == seen.detail
+        ):
+            return entry
+    return None
+
+
+def expired_on(known: Sequence[Known], today: date) -> tuple[Known, ...]:
+    """Return the entries whose last day is over."""
+    return tuple(entry for entry in known if today > entry.expires)

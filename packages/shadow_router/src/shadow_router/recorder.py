@@ -1,0 +1,173 @@
+"""The log of exchanges of a running collector: compressed, rotating, capped."""
+
+import asyncio
+import gzip
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from loguru import logger
+
+from shadow_router.errors import RecordingUnreadable, SettingsInvalid
+from shadow_router.recording import (
+    Header,
+    Recording,
+    encode_exchange,
+    encode_header,
+    header_of,
+    write_recording,
+)
+from shadow_router.records import Exchange
+from shadow_router.rules import Rules
+
+_EVERY_S = 0.5
+#: Exchanges that may wait for the disk; beyond it they are left out of the log.
+_BACKLOG = 10_000
+_PATTERN = "traffic-*.jsonl.gz"
+_LONGEST_PIECE_S = 3600
+_PIECES = 16
+_DAY_S = 86_400
+
+
+class Log:
+    """The files of a recording directory, written by one thread at a time."""
+
+    def __init__(self, directory: Path, header: Header, cap: int, days: float) -> None:
+        self._directory = directory
+        self._header = header
+        self._cap = cap
+        self._days = days
+        self._file: gzip.GzipFile | None = None
+        self._path: Path
+        self._began = 0.0
+
+    def write(self, exchanges: list[Exchange]) -> None:
+        """Append exchanges; what is written survives a crash of the process."""
+        if self._file is None:
+            self._file = self._begin()
+        self._file.writelines(map(encode_exchange, exchanges))
+        self._file.flush()
+        is_long = self._path.stat().st_size > self._cap / _PIECES
+        if is_long or time.time() - self._began > _LONGEST_PIECE_S:
+            self.close()
+        self._remove_old()
+
+    def close(self) -> None:
+        """End the present file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _begin(self) -> gzip.GzipFile:
+        self._began = time.time()
+        stamp = datetime.fromtimestamp(self._began, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        self._path = self._directory / f"traffic-{stamp}.jsonl.gz"
+        made = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.close(made)
+        file = gzip.open(self._path, "wb", compresslevel=6)
+        file.write(encode_header(self._header))
+        return file
+
+    def _remove_old(self) -> None:
+        """Keep to the caps; the file being written counts, and stays."""
+        pieces = sorted(self._directory.glob(_PATTERN), reverse=True)
+        oldest = time.time() - self._days * _DAY_S
+        size = 0
+        for piece in pieces:
+            seen = piece.stat()
+            size += seen.st_size
+            is_open = self._file is not None and piece == self._path
+            if not is_open and (size > self._cap or seen.st_mtime < oldest):
+                piece.unlink()
+
+
+class Recorder:
+    """Takes exchanges, redacted, and writes them from a thread; waits for nothing."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._waiting: list[Exchange] = []
+        self._lost = 0
+
+    def add(self, exchange: Exchange) -> None:
+        """Take an exchange, or leave it out while the disk is behind."""
+        if len(self._waiting) < _BACKLOG:
+            self._waiting.append(exchange)
+        else:
+            self._lost += 1
+
+    async def run(self) -> None:
+        """Write regularly until cancelled."""
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what waits; a disk that refuses costs these exchanges and no more."""
+        taken, self._waiting = self._waiting, []
+        lost, self._lost = self._lost, 0
+        try:
+            if taken:
+                await asyncio.to_thread(self._log.write, taken)
+        except OSError as error:
+            logger.error("the recording failed: {}", type(error).__name__)
+            self._log.close()
+            lost += len(taken)
+        if lost:
+            logger.warning("{} exchanges are not in the recording", lost)
+
+    async def close(self) -> None:
+        """Write what waits and end the file."""
+        await self.flush()
+        await asyncio.to_thread(self._log.close)
+
+
+def open_recorder(directory: Path, rules: Rules, cap: int, days: float) -> Recorder:
+    """
+    Return a recorder to a directory, made if need be, readable by its owner alone.
+
+    Raises
+    ------
+    SettingsInvalid
+        If it cannot be made, or the rules keep no inputs to replay.
+    """
+    if rules.keep_inputs != "values":
+        raise SettingsInvalid(
+            f"SHADOW_ROUTER_RECORD_DIR: the rules keep inputs as {rules.keep_inputs}; "
+            "there would be nothing to replay"
+        )
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"SHADOW_ROUTER_RECORD_DIR: {directory}: {error.strerror}"
+        raise SettingsInvalid(reason) from None
+    return Recorder(Log(directory, header_of(rules), cap, days))
+
+
+def export(directory: Path, output: Path, requests: int) -> int:
+    """
+    Write the newest exchanges of a recording directory to one file, oldest first.
+
+    Returns
+    -------
+    int
+        How many there are.
+
+    Raises
+    ------
+    RecordingUnreadable
+        If nothing was recorded there.
+    """
+    pieces = [Recording(path) for path in sorted(directory.glob(_PATTERN))]
+    lines: list[bytes] = []
+    redacted: set[str] = set()
+    for piece in pieces:
+        redacted.update(piece.header.redacted)
+        lines += (encode_exchange(x) for x in piece.exchanges() if x is not None)
+        del lines[:-requests]
+    if not lines:
+        raise RecordingUnreadable(directory, "nothing has been recorded here")
+    header = Header(tuple(sorted(redacted)), len(lines))
+    write_recording(output, header, lines)
+    return len(lines)
