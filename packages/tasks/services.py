@@ -27,6 +27,7 @@ import honcho.printer
 
 ENVIRONMENTS = Path(".tox/services")
 REQUIREMENTS = Path("api/requirements")
+PROMOTIONS = "promotions.jsonl"
 # Every process finishes what it has accepted; honcho's own 5 s would cut that off.
 STOP_S = 25
 
@@ -122,6 +123,9 @@ def set_old_books_aside() -> None:
         directory.rename(aside)
         print(f"the pins have changed: the books so far are in {aside}", flush=True)
         directory.mkdir()
+        # Who changed which pin, and why, is a story of all pairs.
+        if (aside / PROMOTIONS).exists():
+            (aside / PROMOTIONS).rename(directory / PROMOTIONS)
     note.write_text(pins)
 
 

@@ -38,6 +38,12 @@ class Arrived:
         self.method, self.target, _ = lines[0].split(" ", 2)
         self.pairs = [tuple(line.split(": ", 1)) for line in lines[1:] if line]
 
+    @property
+    def is_identity(self):
+        """Return whether the collector asks, and not a client through the router."""
+        names = [name for name, _ in self.pairs]
+        return self.target == "/v1/model" and names == ["host", "accept"]
+
     def values(self, name):
         return [value for key, value in self.pairs if key.lower() == name]
 
@@ -47,10 +53,12 @@ class FakeServer:
     A server on a real socket in a thread of its own.
 
     `script` gets each Arrived and a StreamWriter, writes what it likes, and returns
-    whether the connection stays open.
+    whether the connection stays open. The collector's question for the artefact is
+    neither shown to it nor counted, unless the server describes one.
     """
 
-    def __init__(self, script=None):
+    def __init__(self, script=None, describes=False):
+        self.describes = describes
         self.script = script or self.answer_well
         self.arrived = []
         self.port = 0
@@ -103,6 +111,9 @@ class FakeServer:
         self._tasks.add(asyncio.current_task())
         try:
             while (arrived := await self._read(reader)) is not None:
+                if arrived.is_identity and not self.describes:
+                    writer.write(answer_bytes({}, status="404 Not Found"))
+                    continue
                 self.arrived.append(arrived)
                 if not await self.script(arrived, writer):
                     break

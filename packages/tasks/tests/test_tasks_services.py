@@ -24,7 +24,12 @@ class Running:
     """The processes of one start, its ports, and what it has printed."""
 
     def __init__(
-        self, folder: Path, *arguments: str, under: tuple[str, ...] = ()
+        self,
+        folder: Path,
+        *arguments: str,
+        under: tuple[str, ...] = (),
+        root: Path = ROOT,
+        **settings: str,
     ) -> None:
         self.public, self.private, live, shadow = (free_port() for _ in range(4))
         self.live = live
@@ -36,13 +41,14 @@ class Running:
             "SHADOW_ROUTER_LIVE_URL": f"http://127.0.0.1:{live}",
             "SHADOW_ROUTER_SHADOW_URL": f"http://127.0.0.1:{shadow}",
             "SHADOW_ROUTER_DATA_DIR": str(folder / "data"),
+            **settings,
         }
         if "serve" in arguments:
             self.environment["IRIS_API_PORT"] = str(live)
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
                 [*under, *SERVICES, *arguments],
-                cwd=ROOT,
+                cwd=root,
                 env=self.environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -224,9 +230,12 @@ def test_books_begin_anew_when_the_pins_change(
         (pins / f"{role}.txt").write_text("iris_model==1.0.0\n")
     services.set_old_books_aside()
     (tmp_path / ".shadow_router/books").write_text("of the first pair")
+    (tmp_path / ".shadow_router/promotions.jsonl").write_text("of all pairs")
     services.set_old_books_aside()
     assert (tmp_path / ".shadow_router/books").exists()
     (pins / "shadow.txt").write_text("iris_model==1.1.0\n")
     services.set_old_books_aside()
     assert not (tmp_path / ".shadow_router/books").exists()
     assert (tmp_path / ".shadow_router-1/books").read_text() == "of the first pair"
+    log = tmp_path / ".shadow_router/promotions.jsonl"
+    assert log.read_text() == "of all pairs"

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from loguru import logger
 
-from shadow_router import __version__
+from shadow_router import __version__, label_command, pin_commands
 from shadow_router.errors import DataDirectoryMissing, ShadowRouterError
 
 #: Discrepancies in a file, with their bodies, and in the JSON, without.
@@ -179,6 +179,11 @@ def audit(
     text = json.dumps(books.as_json(found)) if as_json else books.as_text(found)
     typer.echo(text)
     raise typer.Exit(0 if found.balances else 1)
+
+
+app.command()(label_command.label)
+app.command()(pin_commands.promote)
+app.command()(pin_commands.rollback)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ open. Together with the committed fates they account for everything handed to it
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +31,7 @@ from shadow_router.records import (
 from shadow_router.rules import Rules
 from shadow_router.settings import Settings
 from shadow_router.shadow_call import ShadowCaller
-from shadow_router.store import Store, StoreFailed
+from shadow_router.store import Joined, Store, StoreFailed, TrueLabel
 from shadow_router.switches import Switches
 from shadow_router.writer import Writer
 
@@ -122,6 +123,14 @@ class Collector:
         await self._finalise_ended()
         await self._writer.close()
         await writing
+
+    async def note_identity(self, role: str, digest: str) -> bool:
+        """Keep the digest of an artefact; return whether it could be stored."""
+        return await self._writer.note_identity(role, digest)
+
+    async def join_labels(self, given: Sequence[TrueLabel]) -> Joined:
+        """Join true labels to inputs; StoreFailed if the store cannot."""
+        return await self._writer.join_labels(given)
 
     # One connection
 

@@ -33,7 +33,7 @@ _LINE = re.compile(r"([A-Za-z0-9._-]{1,64}) ([!-~]{16,256})")
 _FIELDS = {"sample-rate": "rate", "kill-switch": "killed", "close-run": "closed"}
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """Raised to answer with a status and a reason that quotes nothing."""
 
     def __init__(self, status: int, detail: str) -> None:
@@ -109,42 +109,19 @@ class Controls:
             who, name = self._check(scope)
             begun = await read_body(receive, _BODY_BYTES)
             if begun.is_over_cap:
-                raise _Refused(413, f"a body is at most {_BODY_BYTES} bytes")
+                raise Refused(413, f"a body is at most {_BODY_BYTES} bytes")
             self._change(name, _value(name, begun.content), who)
-        except _Refused as refused:
-            await _refuse(send, refused)
+        except Refused as refused:
+            await refuse(send, refused)
             return
-        body = json.dumps(state_json(self._switches.state)).encode()
-        await _send(send, 200, [(b"content-type", b"application/json")], body)
+        await answer_json(send, state_json(self._switches.state))
 
     def _check(self, scope: Scope) -> tuple[str, str]:
         """Return who asks for which control, or refuse."""
         name = scope["path"].removeprefix(PREFIX)
         if name not in _FIELDS:
-            raise _Refused(404, f"there are {', '.join(_FIELDS)}")
-        if scope["method"] != "POST":
-            raise _Refused(405, "controls are changed by POST")
-        headers = dict(scope["headers"])
-        origin = headers.get(b"origin")
-        if origin and origin.partition(b"://")[2] != headers.get(b"host"):
-            raise _Refused(403, "the request comes from another site")
-        kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        if kind != b"application/json":
-            raise _Refused(415, "the content type must be application/json")
-        return self._name_of_key(headers.get(b"authorization", b"")), name
-
-    def _name_of_key(self, authorization: bytes) -> str:
-        scheme, _, given = authorization.partition(b" ")
-        try:
-            # Read anew each time: a key that is taken out of the file is out.
-            keys = read_keys(self._keys)
-        except KeysUnreadable as error:
-            raise _Refused(503, str(error)) from None
-        for name, key in keys.items():
-            is_equal = hmac.compare_digest(key.encode("ascii"), given.strip())
-            if is_equal and scheme.lower() == b"bearer":
-                return name
-        raise _Refused(401, f"a key of {self._keys} is needed: Authorization: Bearer")
+            raise Refused(404, f"there are {', '.join(_FIELDS)}")
+        return check_sender(scope, self._keys), name
 
     def _change(self, name: str, value: float | bool, who: str) -> None:
         try:
@@ -155,7 +132,42 @@ class Controls:
             else:
                 self._switches.close_run(who)
         except RunClosed as error:
-            raise _Refused(409, str(error)) from None
+            raise Refused(409, str(error)) from None
+
+
+def check_sender(scope: Scope, path: Path) -> str:
+    """
+    Return the name of the key that a request to change something comes with.
+
+    Raises
+    ------
+    Refused
+        If it is no POST of JSON, comes from another site, or has no key of the file.
+    """
+    if scope["method"] != "POST":
+        raise Refused(405, "changes are made by POST")
+    headers = dict(scope["headers"])
+    origin = headers.get(b"origin")
+    if origin and origin.partition(b"://")[2] != headers.get(b"host"):
+        raise Refused(403, "the request comes from another site")
+    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if kind != b"application/json":
+        raise Refused(415, "the content type must be application/json")
+    return _name_of_key(headers.get(b"authorization", b""), path)
+
+
+def _name_of_key(authorization: bytes, path: Path) -> str:
+    scheme, _, given = authorization.partition(b" ")
+    try:
+        # Read anew each time: a key that is taken out of the file is out.
+        keys = read_keys(path)
+    except KeysUnreadable as error:
+        raise Refused(503, str(error)) from None
+    for name, key in keys.items():
+        is_equal = hmac.compare_digest(key.encode("ascii"), given.strip())
+        if is_equal and scheme.lower() == b"bearer":
+            return name
+    raise Refused(401, f"a key of {path} is needed: Authorization: Bearer")
 
 
 def _value(name: str, body: bytes) -> float | bool:
@@ -163,16 +175,16 @@ def _value(name: str, body: bytes) -> float | bool:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        raise _Refused(400, "the body is not JSON") from None
+        raise Refused(400, "the body is not JSON") from None
     if not isinstance(document, dict) or list(document) != [field]:
-        raise _Refused(422, f"the body holds {field} and nothing else")
+        raise Refused(422, f"the body holds {field} and nothing else")
     value: object = document[field]
     if name == "sample-rate":
         return _rate(value)
     if not isinstance(value, bool):
-        raise _Refused(422, f"{field} must be true or false")
+        raise Refused(422, f"{field} must be true or false")
     if name == "close-run" and not value:
-        raise _Refused(422, "closed must be true: a closed run stays closed")
+        raise Refused(422, "closed must be true: a closed run stays closed")
     return value
 
 
@@ -181,10 +193,17 @@ def _rate(value: object) -> float:
         # Also false for NaN.
         if 0 <= value <= 1:
             return float(value)
-    raise _Refused(422, "rate must be a number between 0 and 1")
+    raise Refused(422, "rate must be a number between 0 and 1")
 
 
-async def _refuse(send: Send, refused: _Refused) -> None:
+async def answer_json(send: Send, document: dict[str, object]) -> None:
+    """Answer 200 with a document."""
+    body = json.dumps(document).encode()
+    await _send(send, 200, [(b"content-type", b"application/json")], body)
+
+
+async def refuse(send: Send, refused: Refused) -> None:
+    """Answer with the status and the reason of a refusal."""
     headers, body = problem(refused.status, refused.detail)
     if refused.status == 405:
         headers.append((b"allow", b"POST"))

@@ -8,9 +8,13 @@ ShadowRouterError
 ├── DataDirectoryBusy     a second collector on one data directory
 ├── DataDirectoryMissing  report or audit asked of a directory with no books
 ├── StoreUnreadable       the store is damaged, or of another version
+├── PinUnusable           a pin or its wheel is not as it must be
+├── PromotionRefused      a pin may not move; carries the reason
+├── PromotionFailed       a pin could not be moved: no file has changed
 ├── SwitchesUnreadable    the file of the switches is damaged, or of another version
 ├── RunClosed             a switch of a run that has ended
 ├── KeysUnreadable        the file of control keys is missing or wrong
+├── LabelsRefused         true labels cannot be read, or the collector refuses them
 ├── FrameInvalid          bytes from the other process are not a frame
 ├── AnswerUnreadable      an answer cannot be compared; carries the reason
 └── UpstreamFailed        a request to live or shadow has no complete answer
@@ -63,6 +67,18 @@ class StoreUnreadable(ShadowRouterError):
     """Raised when the store holds what this version cannot read."""
 
 
+class PinUnusable(ShadowRouterError):
+    """Raised when a pin cannot be read, or no published wheel is the one it names."""
+
+
+class PromotionRefused(ShadowRouterError):
+    """Raised when live's pin may not change; the text is the reason."""
+
+
+class PromotionFailed(ShadowRouterError):
+    """Raised when files cannot be written; they are as they were."""
+
+
 class SwitchesUnreadable(ShadowRouterError):
     """Raised when the switches are kept in a way this version cannot read."""
 
@@ -73,6 +89,10 @@ class RunClosed(ShadowRouterError):
 
 class KeysUnreadable(ShadowRouterError):
     """Raised when control keys cannot be read; the text names file and line."""
+
+
+class LabelsRefused(ShadowRouterError):
+    """Raised when labels cannot be sent; names the line or the reason."""
 
 
 class FrameInvalid(ShadowRouterError):

@@ -18,6 +18,8 @@ from shadow_router.controls import Controls, prepare_keys
 from shadow_router.crowd import Crowd
 from shadow_router.directory import DirectoryLock, prepare_directory, socket_path
 from shadow_router.http_client import HttpClient, parse_origin
+from shadow_router.identities import IdentityWatch, watched
+from shadow_router.labels import Labels
 from shadow_router.mirror import Mirror, Selection
 from shadow_router.report import PrivateApp
 from shadow_router.rules import DEFAULT, Rules
@@ -165,6 +167,8 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
     keys = prepare_keys(directory, settings.control_key_file)
     collector = Collector(settings, rules, directory, store, caller, switches)
     await collector.start(meeting)
+    identities = _identities(settings, rules, collector, switches)
+    asking = asyncio.create_task(identities.run()) if watched(rules) else None
     report = PrivateApp(
         settings,
         directory,
@@ -172,6 +176,7 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
         lambda: collector.is_breaker_open,
         switches,
         Controls(switches, keys),
+        Labels(keys, collector.join_labels),
     )
     crowd = Crowd(settings.connections, settings.body_cap_bytes, lambda: None)
     server = WebServer(report, listener, crowd)
@@ -183,11 +188,29 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
         # The router has lost its parent too and is handing over what it has left.
         await _wait_for_routers(collector, settings.grace_s)
     await server.stop(lambda: None, grace_s=0.5)
+    if asking is not None:
+        asking.cancel()
+        await asyncio.wait([asking])
+    identities.close()
     await collector.stop(settings.grace_s)
     shadow.close()
     store.close()
     lock.release()
     logger.info("collector: stopped")
+
+
+def _identities(
+    settings: Settings, rules: Rules, collector: Collector, switches: Switches
+) -> IdentityWatch:
+    def may_ask(role: str) -> bool:
+        # What spares the shadow spares it this question too.
+        is_spared = switches.is_killed or collector.is_breaker_open
+        return role == "live" or not is_spared
+
+    urls = {"live": settings.live_url, "shadow": settings.shadow_url}
+    clients = {role: HttpClient(parse_origin(url)) for role, url in urls.items()}
+    note = collector.note_identity
+    return IdentityWatch(clients, rules.identity, note, may_ask)
 
 
 async def _wait_for_routers(collector: Collector, grace_s: float) -> None:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from shadow_router import labels
 from shadow_router.asgi import (
     App,
     Headers,
@@ -61,6 +62,8 @@ class PrivateApp:
         Shown in the report; changed by `controls` alone.
     controls : App
         Serves what lies under `/controls/`.
+    takes_labels : App
+        Serves `/labels`.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class PrivateApp:
         is_breaker_open: Callable[[], bool],
         switches: Switches,
         controls: App,
+        takes_labels: App,
     ) -> None:
         self._live = parse_origin(settings.live_url)
         self._directory = directory
@@ -79,15 +83,20 @@ class PrivateApp:
         self._is_breaker_open = is_breaker_open
         self._switches = switches
         self._controls = controls
+        self._labels = takes_labels
         self._views: dict[str, tuple[Callable[[Findings], str], bytes]] = {
             "/": (render_page, _HTML),
             "/fragment": (render_fragment, _HTML),
-            "/report.json": (lambda found: json.dumps(as_json(found)), _JSON),
+            "/report.json": (_json, _JSON),
+            "/labels/queue": (_queue, _JSON),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         method, path = scope["method"], scope["path"]
+        if path == labels.PATH:
+            await self._labels(scope, receive, send)
+            return
         if path.startswith(PREFIX):
             await self._controls(scope, receive, send)
             return
@@ -146,6 +155,15 @@ class PrivateApp:
             return False
         writer.close()
         return True
+
+
+def _json(found: Findings) -> str:
+    told = labels.totals_json(found.summary.labels)
+    return json.dumps(as_json(found) | {"labels": told})
+
+
+def _queue(found: Findings) -> str:
+    return json.dumps({"queue": labels.totals_json(found.summary.labels)["queue"]})
 
 
 async def _send(send: Send, body: bytes, kind: bytes, status: int = 200) -> None:

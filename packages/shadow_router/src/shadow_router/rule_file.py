@@ -31,6 +31,7 @@ _SCHEMA = Map(
         "profile": Str(),
         Optional("answers"): Str(),
         Optional("paths"): MapPattern(Str(), Str()),
+        Optional("identity"): MapPattern(Str(), Str()),
         Optional("classes"): _TEXTS,
         Optional("mirror"): _TEXTS,
         Optional("thresholds"): MapPattern(Str(), Float()),
@@ -120,6 +121,9 @@ def _fields(data: dict[str, Any], document: YAML, path: Path) -> dict[str, Any]:
         reason = f"must be one of {', '.join(_ANSWERS)}"
         raise RulesInvalid(path, _line(document, ("answers",)), "answers", reason)
     fields["paths"] = _ANSWERS[kind].model_dump() | fields.get("paths", {})
+    if kind != "predictions":
+        # Services of another protocol have no such document unless the file says so.
+        fields.setdefault("identity", {"path": ""})
     thresholds, _ = PROFILES.get(fields["profile"], (Thresholds(), 0.0))
     given = fields.get("thresholds", {})
     if "flips" in given:

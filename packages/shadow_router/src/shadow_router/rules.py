@@ -6,6 +6,7 @@ Rules are data: they have a canonical form, and its sha256 goes into every verdi
 
 import hashlib
 import json
+import re
 from datetime import date
 from functools import cached_property
 from typing import Annotated, Literal, Self
@@ -25,6 +26,12 @@ def _check_route(text: str) -> str:
     method, _, path = text.partition(" ")
     if not (method.isupper() and path.startswith("/") and " " not in path):
         raise ValueError("a route reads METHOD /path")
+    return text
+
+
+def _check_target(text: str) -> str:
+    if text and not re.fullmatch(r"/[!-~]*", text):
+        raise ValueError("a path begins with / and has no spaces; '' for none")
     return text
 
 
@@ -57,6 +64,15 @@ OPEN_INFERENCE = Paths(
     probabilities="outputs[probabilities]",
     version="model_version",
 )
+
+
+class Identity(_Rule):
+    """Where a service tells which artefact it runs; no path: it is not asked."""
+
+    path: Annotated[str, Field(max_length=256), AfterValidator(_check_target)] = (
+        "/v1/model"
+    )
+    digest: Annotated[Path, Field(min_length=1)] = "digests.manifest"
 
 
 class Tolerance(_Rule):
@@ -120,6 +136,7 @@ class Rules(_Rule):
 
     profile: Literal["refactor", "retrain", "infra"] = "retrain"
     paths: Paths = Paths()
+    identity: Identity = Identity()
     #: Names for the columns of probabilities that come as arrays.
     classes: tuple[Name, ...] = Field(default=(), max_length=1000)
     #: Method and path pairs that may be sent twice.

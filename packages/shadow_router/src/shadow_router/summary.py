@@ -12,7 +12,7 @@ from shadow_router.errors import StoreUnreadable
 from shadow_router.evidence import Evidence
 from shadow_router.records import COMPARED, SKIPPED
 from shadow_router.rules import DEFAULT, Rules
-from shadow_router.store import LatencySums, read_totals
+from shadow_router.store import LabelTotals, LatencySums, labelled, read_totals
 from shadow_router.verdict import Verdict, judge
 
 
@@ -25,8 +25,11 @@ class Summary:
     verdict: Verdict
     #: Version and digest by role, more than one if they changed.
     versions: Mapping[str, tuple[tuple[str, str], ...]]
+    #: When the newest comparison's request came, in s since 1970; None: there is none.
+    newest_at: float | None
     rules: Rules
     evidence: Evidence
+    labels: LabelTotals
     confusion: Mapping[tuple[str, str], int]
     latencies: tuple[LatencySums, ...]
 
@@ -72,6 +75,7 @@ def summarise(directory: Path) -> Summary:
         live_versions=tuple(map(shown_version, totals.versions["live"])),
         shadow_versions=tuple(map(shown_version, totals.versions["shadow"])),
         rules=tuple(one.sha256 for one in known),
+        labelled=labelled(totals.labels, totals.tallies),
         inputs_per_s=totals.inputs_per_s,
     )
     return Summary(
@@ -79,8 +83,10 @@ def summarise(directory: Path) -> Summary:
         accounts=accounts,
         verdict=judge(evidence, rules),
         versions=totals.versions,
+        newest_at=None if totals.newest_ns is None else totals.newest_ns / 1e9,
         rules=rules,
         evidence=evidence,
+        labels=totals.labels,
         confusion=totals.confusion,
         latencies=totals.latencies,
     )

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from loguru import logger
 
 from shadow_router.records import Comparison, Fate, Flow
-from shadow_router.store import Batch, Store
+from shadow_router.store import Batch, Joined, Store, StoreFailed, TrueLabel
 
 #: A batch is written this long after its first comparison.
 _BATCH_S = 0.03
@@ -93,6 +93,25 @@ class Writer:
         async with self._turn:
             work = (router_id, received, fates, crashed)
             await self._in_thread(lambda: self._store.finalise(*work))
+
+    async def note_identity(self, role: str, digest: str) -> bool:
+        """Have the store keep a digest; return whether it could."""
+        async with self._turn:
+            try:
+                await self._in_thread(lambda: self._store.note_identity(role, digest))
+            except StoreFailed as error:
+                logger.error("a digest is not stored: {}", type(error).__name__)
+                return False
+        return True
+
+    async def join_labels(self, given: Sequence[TrueLabel]) -> Joined:
+        """Have the store join true labels; StoreFailed if it cannot."""
+        # Behind what is taken already: a label may follow its answer at once.
+        await self.flush()
+        loop = asyncio.get_running_loop()
+        async with self._turn:
+            work = self._store.join_labels
+            return await loop.run_in_executor(self._thread, work, given)
 
     async def close(self) -> None:
         """Flush and let the thread end."""

@@ -16,6 +16,13 @@ from shadow_router.store.browsing import (
     Sample,
     read_details,
 )
+from shadow_router.store.labelling import (
+    Joined,
+    LabelTotals,
+    TrueLabel,
+    Wanted,
+    labelled,
+)
 from shadow_router.store.reading import (
     Discrepancy,
     LatencySums,
@@ -34,6 +41,8 @@ __all__ = [
     "Discrepancy",
     "Filter",
     "Found",
+    "Joined",
+    "LabelTotals",
     "LatencySums",
     "MarginBin",
     "Moment",
@@ -42,6 +51,9 @@ __all__ = [
     "StoreFailed",
     "StoredBooks",
     "Totals",
+    "TrueLabel",
+    "Wanted",
+    "labelled",
     "read_books",
     "read_details",
     "read_totals",

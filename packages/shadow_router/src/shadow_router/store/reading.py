@@ -12,6 +12,8 @@ from shadow_router.errors import DataDirectoryMissing, StoreUnreadable
 from shadow_router.evidence import Sketch, Tallies, Tried
 from shadow_router.records import Fate, Flow
 from shadow_router.store import schema
+from shadow_router.store.identity import newest_ns, with_digests
+from shadow_router.store.labelling import LabelTotals, read_labels
 
 #: The pace of late is that of so many minutes.
 _PACE_MINUTES = 10
@@ -54,6 +56,9 @@ class Totals:
     inputs_per_s: float
     #: Canonical texts of the rules in force so far, oldest first.
     rules: tuple[str, ...]
+    #: When the newest comparison's request came, in ns since 1970; None: there is none.
+    newest_ns: int | None
+    labels: LabelTotals
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +151,12 @@ def read_totals(directory: Path) -> Totals:
             finals=_finals(connection),
             confusion={(row.live, row.shadow): row.n for row in pairs},
             latencies=_latencies(connection),
-            versions=_versions(connection),
+            versions=with_digests(connection, _versions(connection)),
             tallies=_tallies(connection),
             inputs_per_s=_inputs_per_s(connection),
             rules=tuple(connection.scalars(by_time)),
+            newest_ns=newest_ns(connection),
+            labels=read_labels(connection),
         )
 
 

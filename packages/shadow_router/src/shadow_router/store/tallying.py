@@ -13,6 +13,7 @@ from shadow_router.latency import fine_bucket_of
 from shadow_router.records import COMPARED, FAILED, Comparison, Fate, Unit
 from shadow_router.store import schema
 from shadow_router.store.adding import add
+from shadow_router.store.labelling import write_answers
 
 _MINUTE_NS = 60 * 10**9
 #: Databases take so many values in one statement at the least.
@@ -28,6 +29,8 @@ class _Sums:
         self.fresh: dict[bytes, bytes] = {}
         #: Requests that failed at first and now have labels.
         self.filled: dict[bytes, bytes] = {}
+        #: New inputs, with request id and row.
+        self.firsts: list[tuple[str, int, Unit]] = []
         self.counts: Counter[str] = Counter()
         self.distance = self.squared_distance = 0.0
         self.pairs: Counter[tuple[str, str]] = Counter()
@@ -46,13 +49,14 @@ class _Sums:
             self.counts["requests"] += 1
             self.counts["errors"] += fate in FAILED
             self.counts["breaks"] += fate is Fate.CONTRACT_BREAK
-        for unit in item.units:
+        for at, unit in enumerate(item.units):
             labels = _short(unit.row.live) + _short(unit.row.shadow)
             if before := self.known.get(unit.digest):
                 self._take_repeat(before, labels)
             else:
                 self._remember(unit.digest, labels)
                 self._take_unit(unit, item.exchange.at_ns // _MINUTE_NS)
+                self.firsts.append((item.exchange.request_id, at, unit))
         self._take_latencies(item)
 
     def _remember(self, digest: bytes, labels: bytes) -> None:
@@ -116,6 +120,7 @@ def write_evidence(connection: sa.Connection, items: Sequence[Comparison]) -> No
         sums.take(item)
     _write_inputs(connection, sums)
     _write_sums(connection, sums)
+    write_answers(connection, sums.firsts)
 
 
 def _known(connection: sa.Connection, digests: list[bytes]) -> dict[bytes, bytes]:

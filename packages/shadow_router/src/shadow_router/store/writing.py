@@ -15,6 +15,8 @@ from shadow_router.records import DISCREPANCIES, Comparison, Fate, Flow
 from shadow_router.rules import Rules
 from shadow_router.store import schema
 from shadow_router.store.adding import add
+from shadow_router.store.identity import write_identity
+from shadow_router.store.labelling import Joined, TrueLabel, write_labels
 from shadow_router.store.samples import Limits, note_history, write_samples
 from shadow_router.store.schema import open_engine
 from shadow_router.store.tallying import write_evidence
@@ -57,6 +59,16 @@ class Store:
         statement = insert(schema.rules).values(values).on_conflict_do_nothing()
         with self._engine.begin() as connection:
             connection.execute(statement)
+
+    def note_identity(self, role: str, digest: str) -> None:
+        """Keep the digest of the artefact that a role said it runs."""
+        with self._engine.begin() as connection:
+            write_identity(connection, role, digest)
+
+    def join_labels(self, given: Sequence[TrueLabel]) -> Joined:
+        """Join true labels to the inputs they belong to."""
+        with self._engine.begin() as connection:
+            return write_labels(connection, given)
 
     def write(self, batch: Batch) -> None:
         """Commit one batch: all of it, or, with an exception, none of it."""

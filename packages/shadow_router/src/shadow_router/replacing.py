@@ -1,0 +1,86 @@
+"""Changing several files together: all of them, or none."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def replace_all(contents: Mapping[Path, bytes | None]) -> None:
+    """
+    Write each file whole, in this order; None removes it.
+
+    Everything, old and new, is on the disk under other names before the first file
+    changes: a full disk or a missing permission changes nothing, and putting back what
+    was changed before a later step failed needs no room. A process that is killed in
+    between leaves the first files new and the others old, each of them whole: order
+    them so that this is sound.
+
+    Raises
+    ------
+    OSError
+        If it cannot be done; then the files are as they were.
+    """
+    for path in contents:
+        _sweep(path)
+    before = {path: _content(path) for path in contents}
+    new: dict[Path, Path] = {}
+    old: dict[Path, Path] = {}
+    done: list[Path] = []
+    try:
+        for drafts, texts in ((new, contents), (old, before)):
+            for path, content in texts.items():
+                if content is not None:
+                    drafts[path] = _draft(path, content)
+        for path in contents:
+            done.append(path)
+            _put(path, new.get(path))
+    except BaseException:
+        for path in reversed(done):
+            _put(path, old.get(path))
+        raise
+    finally:
+        for draft in (*new.values(), *old.values()):
+            draft.unlink(missing_ok=True)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what a killed process left beside a file; callers take turns."""
+    for draft in path.parent.glob(f".{path.name}.*.draft"):
+        draft.unlink()
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _draft(path: Path, content: bytes) -> Path:
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.draft")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.fchmod(descriptor, path.stat().st_mode & 0o777)
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        draft.unlink()
+        raise
+    return draft
+
+
+def _put(path: Path, draft: Path | None) -> None:
+    if draft is None:
+        path.unlink(missing_ok=True)
+    else:
+        os.replace(draft, path)
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,265 @@
+"""True labels: joined to inputs once, asked for where versions disagree, judged."""
+
+import http.client
+import json
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from router_fakes import ANSWER, FakeServer, answer_bytes
+from router_system import post_many
+from test_router_evidence import compared
+
+from shadow_router.controls import Refused
+from shadow_router.labels import MOST, parse_labels
+from shadow_router.parts import State
+from shadow_router.rules import DEFAULT
+from shadow_router.store import Batch, Joined, Store, TrueLabel
+from shadow_router.summary import summarise
+
+INPUTS, FLIPS = 1000, 40
+
+
+def sent(x, request_id=None, **answers):
+    one = compared(x, **answers)
+    named = replace(one.exchange, request_id=request_id or f"r{x}")
+    return replace(one, exchange=named)
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store of 1,000 inputs; live says a to all, shadow b to the first 40."""
+    with closing(Store(tmp_path)) as opened:
+        opened.note_rules(DEFAULT)
+        flipped = (sent(x, shadow="b" if x < FLIPS else "a") for x in range(INPUTS))
+        opened.write(Batch(list(flipped)))
+        yield opened
+
+
+def of(numbers, label):
+    return [TrueLabel(f"r{x}", 0, label) for x in numbers]
+
+
+def gate(tmp_path):
+    summary = summarise(tmp_path)
+    gates = {gate.name: gate for gate in summary.verdict.gates}
+    return summary, gates.get("labels")
+
+
+def test_gate_is_not_asked_when_no_label_has_arrived(store, tmp_path):
+    summary, found = gate(tmp_path)
+    assert found is None
+    assert summary.verdict.absent["labels"] == "no labels have arrived"
+
+
+def test_gate_fails_when_the_labels_say_that_the_shadow_is_worse(store, tmp_path):
+    assert store.join_labels(of(range(FLIPS), "a")) == Joined(joined=FLIPS)
+    summary, found = gate(tmp_path)
+    assert found.state is State.FAIL
+    assert summary.verdict.state is State.FAIL
+    assert (summary.labels.live_alone_right, summary.labels.flips) == (40, 40)
+
+
+def test_gate_passes_when_the_labels_say_that_the_shadow_is_better(store, tmp_path):
+    store.join_labels(of(range(FLIPS), "b"))
+    summary, found = gate(tmp_path)
+    assert found.state is State.PASS
+    assert (summary.labels.live_alone_right, summary.labels.shadow_alone_right) == (
+        0,
+        40,
+    )
+
+
+def test_gate_is_open_when_neither_is_surely_better(store, tmp_path):
+    store.join_labels(of(range(20), "a") + of(range(20, FLIPS), "b"))
+    assert gate(tmp_path)[1].state is State.INCONCLUSIVE
+
+
+def test_nobody_wins_when_both_versions_are_wrong(store, tmp_path):
+    store.join_labels(of(range(FLIPS), "c"))
+    labels = gate(tmp_path)[0].labels
+    assert (labels.inputs, labels.flips) == (40, 40)
+    assert (labels.live_alone_right, labels.shadow_alone_right) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("flips", "agreements", "inputs"), [(40, 0, 1000), (10, 0, 250), (0, 30, 30)]
+)
+def test_labels_of_a_share_of_the_flips_stand_for_that_share_of_all_inputs(
+    store, tmp_path, flips, agreements, inputs
+):
+    store.join_labels(of(range(flips), "a"))
+    store.join_labels(of(range(FLIPS, FLIPS + agreements), "a"))
+    assert gate(tmp_path)[0].evidence.labelled.inputs == inputs
+
+
+def test_label_counts_once_when_it_is_sent_again(store, tmp_path):
+    store.join_labels(of([1, 2], "a"))
+    again = store.join_labels([*of([1], "a"), *of([2], "b"), *of([3, 3], "a")])
+    assert again == Joined(joined=1, repeated=2, conflicting=(1,))
+    assert gate(tmp_path)[0].labels.inputs == 3
+
+
+def test_label_is_unknown_when_no_first_answer_bears_its_id(store):
+    store.write(Batch([sent(1, "repeat"), sent(5000, "twice"), sent(5001, "twice")]))
+    given = [
+        TrueLabel("r1", 1, "a"),
+        TrueLabel("nobody", 0, "a"),
+        TrueLabel("repeat", 0, "a"),
+        TrueLabel("twice", 0, "a"),
+    ]
+    assert store.join_labels(given) == Joined(unknown=(0, 1, 2, 3))
+
+
+def test_label_belongs_to_its_row_when_a_request_has_several(store, tmp_path):
+    one = sent(7000, "many")
+    (unit,) = one.units
+    second = replace(unit, digest=b"2" * 16, row=replace(unit.row, shadow="b"))
+    store.write(Batch([replace(one, units=(unit, second))]))
+    assert store.join_labels([TrueLabel("many", 1, "b")]) == Joined(joined=1)
+    labels = gate(tmp_path)[0].labels
+    assert (labels.flips, labels.shadow_alone_right) == (1, 1)
+
+
+def test_queue_asks_for_flips_without_a_label_and_for_nothing_else(store, tmp_path):
+    queue = gate(tmp_path)[0].labels.wanted
+    assert {one.request_id for one in queue} == {f"r{x}" for x in range(FLIPS)}
+    assert (queue[0].live, queue[0].shadow, queue[0].row) == ("a", "b", 0)
+    store.join_labels(of(range(1, FLIPS), "a"))
+    (left,) = gate(tmp_path)[0].labels.wanted
+    assert left.request_id == "r0"
+
+
+def test_queue_holds_50_at_most_in_an_order_that_says_nothing(store, tmp_path):
+    store.write(Batch([sent(x, shadow="b") for x in range(2000, 2100)]))
+    names = [one.request_id for one in gate(tmp_path)[0].labels.wanted]
+    assert len(set(names)) == 50
+    assert names != sorted(names, key=lambda name: int(name[1:]))
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"no", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[]", "holds labels and nothing else"),
+        (b'{"labels": [], "x": 1}', "holds labels and nothing else"),
+        (b'{"labels": []}', "a list of 1 to 1,000"),
+        (b'{"labels": {}}', "a list of 1 to 1,000"),
+        (json.dumps({"labels": [0] * (MOST + 1)}).encode(), "a list of 1 to 1,000"),
+        (b'{"labels": [1]}', "/labels/0: must hold request_id, row and label"),
+        (b'{"labels": [{"request_id": "r", "row": 0}]}', "/labels/0: must hold"),
+        *(
+            (
+                json.dumps(
+                    {"labels": [{"request_id": "r", "row": 0, "label": "a"} | wrong]}
+                ).encode(),
+                f"/labels/0/{next(iter(wrong))}: must be",
+            )
+            for wrong in (
+                {"request_id": ""},
+                {"request_id": 7},
+                {"label": "x" * 257},
+                {"label": "\ud800"},
+                {"label": "a\0b"},
+                {"label": None},
+                {"row": -1},
+                {"row": 1.0},
+                {"row": True},
+                {"row": "0"},
+                {"row": 2**31},
+            )
+        ),
+    ],
+)
+def test_body_is_refused_when_it_is_not_labels(body, said):
+    with pytest.raises(Refused) as caught:
+        parse_labels(body)
+    assert said in caught.value.detail
+    assert caught.value.status in (400, 422)
+
+
+@pytest.fixture
+def system(start, live):
+    """A system whose versions disagree on everything, after 30 requests."""
+
+    async def disagree(arrived, writer):
+        document = json.loads(json.dumps(ANSWER))
+        document["predictions"][0]["label"] = "versicolor"
+        writer.write(answer_bytes(document))
+        return True
+
+    with FakeServer(disagree) as shadow:
+        started = start(live.url, shadow.url)
+        post_many(started, 30)
+        assert started.settled_fates() == {"label_flip": 30}
+        yield started
+
+
+def post(system, document, **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", system.private, timeout=5)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    with closing(connection):
+        connection.request("POST", "/labels", json.dumps(document), named)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+
+def test_labels_reach_the_verdict_when_sent_by_post_and_by_file(system, tmp_path):
+    queue = json.loads(system.private_get("/labels/queue")[1])["queue"]
+    assert len(queue) == 30
+    first = {"request_id": queue[0]["request_id"], "row": 0, "label": "setosa"}
+    key = (system.directory / "control.key").read_text().split()[1]
+    good = {"content_type": "application/json", "authorization": f"Bearer {key}"}
+    status, told = post(system, {"labels": [first]}, **good)
+    assert (status, told["joined"]) == (200, 1)
+    for wrong, refused in (
+        ({"authorization": "Bearer guessed"}, 401),
+        ({"content_type": "text/plain"}, 415),
+        ({"origin": "http://elsewhere"}, 403),
+    ):
+        assert post(system, {"labels": [first]}, **good | wrong)[0] == refused
+    assert system.private_get("/labels")[0] == 405
+    file = tmp_path / "labels.csv"
+    rows = [f"id-{number},0,setosa\n" for number in range(30)]
+    file.write_text("request_id,row,label\n" + "".join(rows))
+    done = system.run("label", str(file))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "joined 29, repeated 1, unknown 0, conflicting 0\n"
+    file.write_text("request_id,row,label\nid-0,0,virginica\nnobody,0,setosa\n")
+    done = system.run("label", str(file))
+    assert done.returncode == 1
+    assert done.stderr == "line 2: conflicting\nline 3: unknown\n"
+    report = system.report()
+    assert report["labels"] == {
+        "inputs": 30,
+        "flips": 30,
+        "negative_flips": 30,
+        "positive_flips": 0,
+        "queue": [],
+    }
+    states = {gate["name"]: gate["state"] for gate in report["verdict"]["gates"]}
+    assert states["labels"] == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("id,row,label\n", "line 1: must be request_id,row,label"),
+        ("request_id,row,label\na,0\n", "line 2: 2 fields, not 3"),
+        ("request_id,row,label\na,x,b\n", "line 2: row must be a whole number from 0"),
+        ("request_id,row,label\na,0,b\n", "no collector answers on 127.0.0.1:1 "),
+    ],
+)
+def test_label_says_one_line_when_it_cannot_send(tmp_path, text, said):
+    from test_router_cli import run
+
+    file = tmp_path / "labels.csv"
+    file.write_text(text)
+    (tmp_path / "control.key").write_text("local 0123456789abcdef\n")
+    data = {"DATA_DIR": str(tmp_path), "PRIVATE_PORT": "1"}
+    named = {f"SHADOW_ROUTER_{name}": value for name, value in data.items()}
+    done = run("label", str(file), **named)
+    assert done.returncode == 78
+    assert done.stderr.startswith(f"shadow-router: {said}")
+    assert done.stderr.count("\n") == 1
