@@ -134,9 +134,15 @@ def test_no_query_of_the_report_scans_the_comparisons_or_the_inputs(tmp_path):
     plans = []
     with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
         for statement, parameters in asked:
-            if statement.startswith("SELECT"):
-                plan = database.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
-                plans += [row[3] for row in plan]
+            if not statement.startswith("SELECT"):
+                continue
+            rows = database.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plan = [row[3] for row in rows]
+            # The newest of all is the first that a walk by the key comes to.
+            is_newest = "ORDER BY comparisons.id DESC" in statement
+            if is_newest and parameters[-2:] == (1, 0) and len(plan) == 1:
+                continue
+            plans += plan
     assert any(plan.startswith("SEARCH comparisons") for plan in plans)
     for table in ("comparisons", "inputs"):
         assert not [plan for plan in plans if plan.startswith(f"SCAN {table}")]
