@@ -22,8 +22,8 @@ def replace_all(contents: Mapping[Path, bytes | None]) -> None:
     OSError
         If it cannot be done; then the files are as they were.
     """
-    for path in contents:
-        _sweep(path)
+    for folder in {path.parent for path in contents}:
+        _sweep(folder)
     before = {path: _content(path) for path in contents}
     new: dict[Path, Path] = {}
     old: dict[Path, Path] = {}
@@ -45,9 +45,9 @@ def replace_all(contents: Mapping[Path, bytes | None]) -> None:
             draft.unlink(missing_ok=True)
 
 
-def _sweep(path: Path) -> None:
-    """Remove what a killed process left beside a file; callers take turns."""
-    for draft in path.parent.glob(f".{path.name}.*.draft"):
+def _sweep(folder: Path) -> None:
+    """Remove what a killed process left; callers take turns."""
+    for draft in folder.glob(".*.draft"):
         draft.unlink()
 
 
