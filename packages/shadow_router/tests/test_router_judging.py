@@ -84,7 +84,7 @@ def test_bundle_holds_all_that_the_verdict_rests_on(passing):
     assert bundle["evidence"]["requests"] == ENOUGH
     assert bundle["evidence"]["pairs"] == [{"live": "a", "shadow": "a", "n": ENOUGH}]
     assert bundle["fates"]["match"] == ENOUGH
-    assert bundle["seeds"] == {} and bundle["discrepancies"] == []
+    assert bundle["seeds"] == {"lanes": []} and bundle["discrepancies"] == []
     flips = next(g for g in bundle["verdict"]["gates"] if g["name"] == "flips")
     part = flips["parts"][0]
     assert part["lower"] == 0.0 and 0.0005 < part["upper"] < 0.001

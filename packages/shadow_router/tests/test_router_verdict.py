@@ -109,11 +109,11 @@ INVALID = {
     ),
     "the rules were changed during the run": replace(GOOD, rules=("abc", "def")),
     "live gave another label on 3 of 200": with_tallies(repeats=200, live_changes=3),
-    "live differed from itself on 1 of 500": replace(
+    "live does not agree with itself on 1 of 500": replace(
         GOOD, lanes=Lanes(live_against_live=Tried(500, 1))
     ),
-    "the comparison missed 1 of 30 mutants": replace(
-        GOOD, lanes=Lanes(mutants=Tried(30, 29))
+    "the comparison missed 1 of 30 mutants: drop_row": replace(
+        GOOD, lanes=Lanes(mutants=Tried(30, 29), missed=("drop_row",))
     ),
 }
 

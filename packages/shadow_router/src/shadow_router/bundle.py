@@ -4,16 +4,73 @@ import dataclasses
 from collections.abc import Mapping
 from math import isfinite
 
-from shadow_router.evidence import Tallies
+from shadow_router.evidence import Lanes, Tallies
+from shadow_router.findings import Findings
 from shadow_router.latency import quantile_ms
 from shadow_router.parts import Gate, Part
 from shadow_router.store import Discrepancy, LatencySums
 from shadow_router.summary import Summary, shown_version
 from shadow_router.verdict import EXIT_CODES, Verdict
 
+#: Raised when a field of the document changes its meaning or goes.
+FORMAT = 1
 
-def as_json(summary: Summary) -> dict[str, object]:
-    """Return the summary as plain values; bodies stay on the page."""
+
+def as_json(found: Findings) -> dict[str, object]:
+    """Return the findings as plain values; bodies stay on the page."""
+    summary = found.summary
+    return {
+        "format": FORMAT,
+        **_summary_json(summary),
+        "controls": _controls_json(found),
+        "changes": [dataclasses.asdict(one) for one in found.setting.changes],
+        "history": [dataclasses.asdict(one) for one in found.history],
+        "margins": [dataclasses.asdict(one) for one in found.details.margins],
+        "diagnosis": _diagnosis_json(found),
+        "discrepancies": [_discrepancy_json(one) for one in found.details.found.items],
+    }
+
+
+def _controls_json(found: Findings) -> dict[str, object] | None:
+    controls = found.setting.controls
+    if controls is None:
+        return None
+    return {
+        "sample_rate": controls.sample_rate,
+        "killed": controls.is_killed,
+        "closed": controls.is_closed,
+    }
+
+
+def _diagnosis_json(found: Findings) -> dict[str, object]:
+    diagnosis = found.diagnosis
+    return {
+        "sampled": {
+            "flips": len(found.details.flips),
+            "agreeing": len(found.details.agreeing),
+        },
+        "regions": [
+            {"where": one.words, "covers": one.covers, "rate": one.rate}
+            for one in diagnosis.regions
+        ],
+        "neighbours": [
+            {
+                "live": one.flip.live,
+                "shadow": one.flip.shadow,
+                "agreed": one.agreeing.live,
+                "distance": one.distance,
+                "steps": [
+                    {"feature": name, "flip": ours, "neighbour": its}
+                    for name, ours, its in one.steps
+                ],
+            }
+            for one in diagnosis.neighbours
+        ],
+        "blame": found.setting.blame,
+    }
+
+
+def _summary_json(summary: Summary) -> dict[str, object]:
     verdict = summary.verdict
     return {
         "at": summary.at,
@@ -46,10 +103,10 @@ def as_json(summary: Summary) -> dict[str, object]:
         },
         "confusion": _pairs_json(summary.confusion),
         "evidence": _tallies_json(summary.evidence.tallies),
-        # No gate draws random numbers, so nothing has to be seeded.
-        "seeds": {},
+        "lanes": _lanes_json(summary.evidence.lanes),
+        # No gate draws random numbers; the lanes draw by these and the request.
+        "seeds": {"lanes": list(summary.evidence.lanes.seeds)},
         "latency_ms": [_latency_json(sums) for sums in summary.latencies],
-        "discrepancies": [_discrepancy_json(item) for item in summary.discrepancies],
     }
 
 
@@ -62,6 +119,7 @@ def _verdict_json(verdict: Verdict) -> dict[str, object]:
         "alpha": verdict.alpha,
         "gates": [_gate_json(gate) for gate in verdict.gates],
         "absent": dict(verdict.absent),
+        "missing": dict(verdict.missing),
         "eta": {"inputs": eta.inputs, "seconds": eta.seconds} if eta else None,
     }
 
@@ -100,6 +158,20 @@ def _tallies_json(tallies: Tallies) -> dict[str, object]:
     return fields
 
 
+def _lanes_json(lanes: Lanes) -> dict[str, object]:
+    noise, mutants = lanes.live_against_live, lanes.mutants
+    return {
+        "live_against_live": noise
+        and {"sent": noise.trials, "differences": noise.count},
+        "mutants": mutants
+        and {
+            "tried": mutants.trials,
+            "found": mutants.count,
+            "missed": list(lanes.missed),
+        },
+    }
+
+
 def _pairs_json(pairs: Mapping[tuple[str, str], float]) -> list[dict[str, object]]:
     return [
         {"live": live, "shadow": shadow, "n": n}
@@ -121,6 +193,7 @@ def _latency_json(sums: LatencySums) -> dict[str, object]:
 def _discrepancy_json(item: Discrepancy) -> dict[str, object]:
     return {
         "request_id": item.request_id,
+        "route": item.route,
         "at_ns": item.at_ns,
         "fate": item.fate.value,
         "reason": item.reason,

@@ -2,34 +2,36 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import log10
 
-from shadow_router.latency import EDGES_MS, quantile_ms
-from shadow_router.records import COMPARED, LOST, SKIPPED, Fate
-from shadow_router.store import LatencySums
-from shadow_router.summary import Summary
+from shadow_router.accounts import Accounts
+from shadow_router.latency import quantile_ms
+from shadow_router.records import LOST, SKIPPED, Fate
+from shadow_router.store import LatencySums, MarginBin
 
-CURVE_WIDTH, CURVE_HEIGHT = 640, 150
 _CLASSES_SHOWN = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """One fate with its share of all requests, in percent."""
+class Step:
+    """One step of the waterfall; `start` and `width` in percent of all received."""
 
-    fate: Fate
+    name: str
     kind: str
     n: int
-    percent: float
+    start: float
+    width: float
+    fate: Fate | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
-    """Share of unique inputs that kept their label, with bounds; all in percent."""
+class Cell:
+    """How often live said the row's label and the shadow the column's."""
 
-    share: float | None
-    lower: float
-    upper: float
+    shadow: str
+    n: int
+    is_flip: bool
+    #: Between 0 and 1, for the strength of the colour.
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Confusion:
     """Counts of live's labels (rows) by the shadow's (columns)."""
 
     labels: tuple[str, ...]
-    rows: tuple[tuple[int, ...], ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
     #: Classes beyond those shown, which are the most frequent.
     hidden: int
 
@@ -55,26 +57,16 @@ class LatencyRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """One role's distribution as the points of an SVG polyline."""
+class MarginBar:
+    """Flips at one margin; `x`, `width` and `height` in percent of the drawing."""
 
-    role: str
-    points: str
-
-
-@dataclass(frozen=True, slots=True)
-class Curves:
-    """Both distributions over one logarithmic axis with its ticks."""
-
-    curves: tuple[Curve, ...]
-    ticks: tuple[tuple[float, str], ...]
-
-
-def agreement(summary: Summary) -> Agreement:
-    """Return the share of unique inputs whose labels agree."""
-    inputs, bounds = summary.unique_inputs, summary.verdict.flip_rate
-    share = 100 * (1 - summary.unique_flips / inputs) if inputs else None
-    return Agreement(share, 100 * (1 - bounds.upper), 100 * (1 - bounds.lower))
+    low: float
+    high: float
+    inputs: int
+    flips: int
+    x: float
+    width: float
+    height: float
 
 
 def kind_of(fate: Fate) -> str:
@@ -88,14 +80,53 @@ def kind_of(fate: Fate) -> str:
     return "skipped" if fate in SKIPPED else "bad"
 
 
-def fate_bars(fates: Mapping[Fate, int]) -> list[Bar]:
-    """Return the fates that occurred, and the main one even before any did."""
-    total = sum(fates.values())
-    return [
-        Bar(fate, kind_of(fate), n, 100 * n / total if total else 0.0)
+def waterfall(accounts: Accounts) -> list[Step]:
+    """
+    Return how the requests received come down to those that agree.
+
+    Every fate that occurred takes its part off what was left by the ones before; the
+    last, `match`, is what remains.
+    """
+    received = accounts.received
+    scale = 100 / received if received else 0.0
+    steps = [Step("received", "total", received, 0.0, received * scale)]
+    left = received
+    for group, total in (
+        ("skipped", "sampled"),
+        ("lost", "sent to the shadow"),
+        ("rest", ""),
+    ):
+        for fate, n in _group(accounts.fates, group):
+            left -= n
+            start, width = left * scale, n * scale
+            steps.append(Step(fate.value, kind_of(fate), n, start, width, fate))
+        if group == "lost" and accounts.open:
+            left -= accounts.open
+            width = accounts.open * scale
+            steps.append(Step("in flight", "open", accounts.open, left * scale, width))
+        if total:
+            steps.append(Step(total, "total", left, 0.0, left * scale))
+    return steps
+
+
+def _group(fates: Mapping[Fate, int], group: str) -> list[tuple[Fate, int]]:
+    def group_of(fate: Fate) -> str:
+        if fate in SKIPPED:
+            return "skipped"
+        return "lost" if fate in LOST else "rest"
+
+    # Worst first, so that what agrees comes last and stands on the ground.
+    order = ("bad", "notice", "good")
+    found = [
+        (fate, n)
         for fate, n in fates.items()
-        if n or fate in COMPARED
+        if group_of(fate) == group and (n or fate is Fate.MATCH)
     ]
+    if group != "rest":
+        return found
+    return sorted(
+        found, key=lambda one: (order.index(kind_of(one[0])), one[0] is Fate.MATCH)
+    )
 
 
 def confusion(pairs: Mapping[tuple[str, str], int]) -> Confusion:
@@ -106,8 +137,13 @@ def confusion(pairs: Mapping[tuple[str, str], int]) -> Confusion:
             weights[label] = weights.get(label, 0) + n
     frequent = sorted(weights, key=lambda label: -weights[label])[:_CLASSES_SHOWN]
     labels = tuple(sorted(frequent))
-    rows = tuple(tuple(pairs.get((a, b), 0) for b in labels) for a in labels)
-    return Confusion(labels, rows, len(weights) - len(labels))
+    rows = []
+    for live in labels:
+        whole = sum(pairs.get((live, shadow), 0) for shadow in labels) or 1
+        counts = ((shadow, pairs.get((live, shadow), 0)) for shadow in labels)
+        cells = (Cell(s, n, s != live and n > 0, n / whole) for s, n in counts)
+        rows.append((live, tuple(cells)))
+    return Confusion(labels, tuple(rows), len(weights) - len(labels))
 
 
 def latency_rows(sums: Sequence[LatencySums]) -> list[LatencyRow]:
@@ -126,33 +162,21 @@ def latency_rows(sums: Sequence[LatencySums]) -> list[LatencyRow]:
     ]
 
 
-def latency_curves(sums: Sequence[LatencySums]) -> Curves | None:
-    """Return both distributions by the router's clocks, None before any answer."""
-    chosen = [item for item in sums if item.clock == "caller"]
-    seen = sorted({bucket for item in chosen for bucket in item.counts})
-    if not seen:
-        return None
-    first = max(seen[0] - 2, 0)
-    last = min(max(seen[-1] + 2, first + 8), len(EDGES_MS) - 1)
-    curves = tuple(Curve(item.role, _points(item, first, last)) for item in chosen)
-    return Curves(curves, tuple(_ticks(first, last)))
-
-
-def _points(item: LatencySums, first: int, last: int) -> str:
-    highest = max(item.counts.values())
-    step = CURVE_WIDTH / (last - first)
-    points = []
-    for place, bucket in enumerate(range(first, last + 1)):
-        height = item.counts.get(bucket, 0) / highest * (CURVE_HEIGHT - 10)
-        points.append(f"{place * step:.1f},{CURVE_HEIGHT - height:.1f}")
-    return " ".join(points)
-
-
-def _ticks(first: int, last: int) -> list[tuple[float, str]]:
-    low, high = log10(EDGES_MS[first]), log10(EDGES_MS[last])
-    candidates = [base * 10**power for power in range(-2, 6) for base in (1, 3)]
+def margin_bars(margins: Sequence[MarginBin]) -> list[MarginBar]:
+    """Return the histogram of flips by margin; empty before the first flip."""
+    most = max((one.flips for one in margins), default=0)
+    if not most:
+        return []
+    width = 100 / len(margins)
     return [
-        ((log10(ms) - low) / (high - low) * CURVE_WIDTH, f"{ms:g} ms")
-        for ms in candidates
-        if low <= log10(ms) <= high
+        MarginBar(
+            one.low,
+            one.high,
+            one.inputs,
+            one.flips,
+            at * width,
+            width,
+            100 * one.flips / most,
+        )
+        for at, one in enumerate(margins)
     ]

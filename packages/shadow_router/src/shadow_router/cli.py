@@ -13,6 +13,9 @@ from loguru import logger
 from shadow_router import __version__, label_command, pin_commands
 from shadow_router.errors import DataDirectoryMissing, ShadowRouterError
 
+#: Discrepancies in a file, with their bodies, and in the JSON, without.
+_IN_A_FILE, _IN_A_BUNDLE = 100, 50
+
 app = typer.Typer(
     help="Differential testing of two versions of one model on the same traffic.",
     add_completion=False,
@@ -122,14 +125,19 @@ def report(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The file to write.")
     ] = Path("shadow_report.html"),
+    blame: Annotated[
+        Path | None, typer.Option(help="What `tox run -e blame` found.")
+    ] = None,
 ) -> None:
     """Write the report as one self-contained HTML file."""
+    from shadow_router.findings import BLAME_NAME, gather, setting_of
     from shadow_router.page import render_file
     from shadow_router.settings import load_settings
-    from shadow_router.summary import summarise
 
     settings = load_settings()
-    output.write_text(render_file(summarise(settings.data_dir)), encoding="utf-8")
+    path = blame or settings.data_dir / BLAME_NAME
+    found = gather(settings.data_dir, setting_of(settings, path), per_page=_IN_A_FILE)
+    output.write_text(render_file(found), encoding="utf-8")
     typer.echo(f"wrote {output}", err=True)
 
 
@@ -145,14 +153,16 @@ def verdict(
     Exit code 0: PASS, 1: FAIL, 2: INCONCLUSIVE, 3: INVALID.
     """
     from shadow_router import bundle
+    from shadow_router.findings import BLAME_NAME, gather, setting_of
     from shadow_router.settings import load_settings
-    from shadow_router.summary import summarise
     from shadow_router.verdict import EXIT_CODES
 
-    found = summarise(load_settings().data_dir)
-    as_text = bundle.as_text(found)
+    settings = load_settings()
+    setting = setting_of(settings, settings.data_dir / BLAME_NAME)
+    found = gather(settings.data_dir, setting, per_page=_IN_A_BUNDLE)
+    as_text = bundle.as_text(found.summary)
     typer.echo(json.dumps(bundle.as_json(found)) if as_json else as_text)
-    raise typer.Exit(EXIT_CODES[found.verdict.state])
+    raise typer.Exit(EXIT_CODES[found.summary.verdict.state])
 
 
 @app.command()

@@ -20,6 +20,7 @@ from shadow_router.compare import compare
 from shadow_router.errors import FrameInvalid
 from shadow_router.frames import Hello, decode_exchange, decode_hello, read_frame
 from shadow_router.inputs import evidence_of
+from shadow_router.lanes import SelfTest
 from shadow_router.records import (
     Comparison,
     Difference,
@@ -76,6 +77,8 @@ class Collector:
         self._connections: set[asyncio.Task[None]] = set()
         self._background: list[asyncio.Task[None]] = []
         self._writer = Writer(store, self._flows, self._lose)
+        seed = store.begin_lanes(settings.noise_share, settings.mutant_share)
+        self._lanes = SelfTest(settings, seed, rules, self._writer.note_trial)
         self._server: asyncio.Server | None = None
         self._socket: Path
 
@@ -119,6 +122,7 @@ class Collector:
             judging.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        await self._lanes.stop()
         await self._writer.flush()
         await self._finalise_ended()
         await self._writer.close()
@@ -236,7 +240,9 @@ class Collector:
 
     async def _compare(self, router_id: str, exchange: Exchange) -> Comparison:
         answer = await self._caller.call(exchange)
-        return comparison_of(router_id, exchange, answer, self._rules)
+        found = comparison_of(router_id, exchange, answer, self._rules)
+        self._lanes.look(found)
+        return found
 
     # Books
 
@@ -264,6 +270,8 @@ class Collector:
     async def _finalise(self, path: Path) -> None:
         """Take over the file of a router that has ended, and remove it."""
         page = await asyncio.to_thread(read_page, path)
+        if page is not None:
+            self._lanes.watch(page)
         if page is None or page.is_alive:
             return
         router = self._routers.get(page.router_id)

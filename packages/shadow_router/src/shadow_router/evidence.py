@@ -85,12 +85,16 @@ class Lanes:
     """
     The two lanes that test the measurement itself; None: not running.
 
-    The first counts differences between live and itself, the second mutants of live
-    that the comparison found, each beside how many were sent.
+    The first counts differences between live and itself, the second spoilt answers
+    that the comparison found, each beside how many were tried.
     """
 
     live_against_live: Tried | None = None
     mutants: Tried | None = None
+    #: Names of the mutations of which one or more were missed.
+    missed: tuple[str, ...] = ()
+    #: By which both lanes drew what to try.
+    seeds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

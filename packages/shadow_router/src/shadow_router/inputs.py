@@ -17,6 +17,8 @@ from shadow_router.records import Difference, Exchange, Unit
 from shadow_router.rules import Rules, Segment
 
 _DIGEST_BYTES = 16
+#: Longer rows are not sampled: a table of measurements has shorter ones.
+_LONGEST_SOURCE = 4096
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
@@ -54,9 +56,10 @@ def evidence_of(exchange: Exchange, difference: Difference, rules: Rules) -> Evi
     if len(rows) != len(difference.rows):
         return Evidenced(request, (Unit(request, worst),))
     if len(rows) == 1:
-        return Evidenced(request, (Unit(request, worst, _bins(rows[0], rules)),))
+        bins, source = _bins(rows[0], rules), _source(keys[0])
+        return Evidenced(request, (Unit(request, worst, bins, source),))
     units = (
-        Unit(_digest(b"row", target, key), judged, _bins(row, rules))
+        Unit(_digest(b"row", target, key), judged, _bins(row, rules), _source(key))
         for row, key, judged in zip(rows, keys, difference.rows, strict=True)
     )
     return Evidenced(request, tuple(units))
@@ -85,6 +88,10 @@ def _tensors_by_row(tensors: list[Document]) -> list[Document]:
 
 def _canonical(value: Document) -> bytes:
     return _ENCODER.encode(value).encode()
+
+
+def _source(key: bytes) -> bytes:
+    return key if len(key) <= _LONGEST_SOURCE else b""
 
 
 def _digest(*parts: bytes) -> bytes:

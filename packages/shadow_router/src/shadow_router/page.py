@@ -1,4 +1,4 @@
-"""The summary as HTML: one template for the page, its refreshed part and the file."""
+"""The findings as HTML: one template for the page, its refreshed part and the file."""
 
 import base64
 import hashlib
@@ -6,17 +6,34 @@ import json
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
+from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from shadow_router import __version__, charts
+from shadow_router import __version__, charts, plots
+from shadow_router.findings import Asked, Findings, shown_url
+from shadow_router.gate_rows import gate_rows
+from shadow_router.gates import GATES
 from shadow_router.records import Fate
+from shadow_router.scales import shown_ratio, shown_share
+from shadow_router.snippets import as_curl, as_pytest, is_short
 from shadow_router.store import Discrepancy
-from shadow_router.summary import Summary, shown_version
-from shadow_router.verdict import LOSS_LIMIT
+from shadow_router.summary import shown_version
+from shadow_router.verdict import LOSS_LIMIT, duration
 
 _BODY_SHOWN = 8192
+#: What the page fetches beside itself, with its content type.
+ASSETS = {
+    "/page/report.css": b"text/css; charset=utf-8",
+    "/page/report.js": b"text/javascript; charset=utf-8",
+    "/page/icon.svg": b"image/svg+xml",
+}
+#: For the page: our own style and script alone, none of them inline.
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 _MEANINGS = {
     Fate.MATCH: "both versions gave the same labels and probabilities",
     Fate.WITHIN_TOLERANCE: "same labels, probabilities within the tolerance",
@@ -41,33 +58,18 @@ _MEANINGS = {
 }
 
 
-def _static(name: str) -> str:
+@cache
+def asset(name: str) -> str:
+    """Return the text of a file that the page needs, by its name."""
     return (files("shadow_router") / "templates" / name).read_text(encoding="utf-8")
 
 
 @cache
-def _style() -> str:
-    return _static("report.css")
-
-
-@cache
-def _script() -> str:
-    return _static("report.js")
-
-
-def _source(text: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
-    return f"'sha256-{digest}'"
-
-
-@cache
-def policy() -> str:
-    """Return the content security policy: our one style and script, nothing else."""
-    return (
-        f"default-src 'none'; style-src {_source(_style())}; "
-        f"script-src {_source(_script())}; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
+def _file_policy() -> str:
+    """Return the policy of a file: its one style, and nothing that runs."""
+    digest = hashlib.sha256(asset("report.css").encode()).digest()
+    source = base64.b64encode(digest).decode("ascii")
+    return f"default-src 'none'; style-src 'sha256-{source}'; base-uri 'none'"
 
 
 @cache
@@ -79,11 +81,19 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = lambda value: f"{value:,}"
-    environment.filters["percent"] = _percent
-    environment.filters["ms"] = _milliseconds
-    environment.filters["moment"] = _moment
-    environment.filters["body"] = _shown_body
+    environment.filters |= {
+        "number": lambda value: f"{value:,.0f}",
+        "percent": _percent,
+        "share": shown_share,
+        "times": shown_ratio,
+        "ms": _milliseconds,
+        "moment": _moment,
+        "body": _shown_body,
+        "words": lambda name: name.replace("_", " "),
+        "sentence": lambda text: f"{text[:1].upper()}{text[1:]}",
+        "px": lambda value: f"{value:.1f}",
+        "duration": duration,
+    }
     return environment
 
 
@@ -112,48 +122,84 @@ def _shown_body(body: bytes | None) -> str:
     return f"{text[:_BODY_SHOWN]}\n… {len(text) - _BODY_SHOWN:,} more characters"
 
 
-def _values(summary: Summary) -> dict[str, object]:
+def _values(found: Findings, is_file: bool) -> dict[str, object]:
+    summary, asked = found.summary, found.asked
+    verdict, tallies = summary.verdict, summary.evidence.tallies
     return {
         "s": summary,
-        "verdict": summary.verdict,
+        "f": found,
+        "verdict": verdict,
         "versions": {
             role: [shown_version(one) for one in seen]
             for role, seen in summary.versions.items()
         },
         "version": __version__,
         "loss_limit": LOSS_LIMIT,
+        "gates": list(gate_rows(verdict, summary.evidence.inputs_per_s)),
+        "bands": plots.bands(found.history, summary.rules, verdict.alpha / len(GATES)),
         "confusion": charts.confusion(summary.confusion),
+        "margins": charts.margin_bars(found.details.margins),
+        "scatter": plots.scatter(found.diagnosis, asked.across, asked.up),
         "latencies": charts.latency_rows(summary.latencies),
-        "curves": charts.latency_curves(summary.latencies),
-        "fates": charts.fate_bars(summary.accounts.fates),
+        "curves": plots.latency_curves(tallies.sketches),
+        "waterfall": charts.waterfall(summary.accounts),
         "meanings": _MEANINGS,
-        "agreement": charts.agreement(summary),
-        "discrepancies": [_browsed(item) for item in summary.discrepancies],
+        "discrepancies": [_browsed(one, found) for one in found.details.found.items],
+        "pages": -(-found.details.found.total // found.per_page),
+        "is_file": is_file,
+        "query": lambda **changes: _query(asked, **changes),
     }
 
 
-def _browsed(item: Discrepancy) -> tuple[str, Discrepancy]:
+def _query(asked: Asked, **changes: object) -> str:
+    """Return the query that asks for the same, but for the changes."""
+    wanted = asked.wanted
+    fields: dict[str, object] = {
+        "fate": wanted.fate,
+        "live": wanted.live,
+        "shadow": wanted.shadow,
+        "page": asked.page,
+        "across": asked.across,
+        "up": asked.up,
+    }
+    fields |= changes
+    kept = {name: value for name, value in fields.items() if value not in ("", 1)}
+    return f"?{urlencode(kept)}" if kept else "?"
+
+
+def _browsed(item: Discrepancy, found: Findings) -> dict[str, object]:
     # An id that stays the same between refreshes keeps an opened one open.
     text = f"{item.request_id}/{item.at_ns}".encode()
-    return hashlib.sha256(text).hexdigest()[:16], item
+    snippets: list[tuple[str, str, str]] = []
+    setting = found.setting
+    if setting.shadow_url and is_short(item):
+        live, shadow = map(shown_url, (setting.live_url, setting.shadow_url))
+        both = f"{as_curl(item, live)}\n{as_curl(item, shadow)}"
+        test = as_pytest(item, shadow, found.summary.rules)
+        snippets = [("curl", "Copy as curl", both), ("pytest", "Copy as pytest", test)]
+    key = hashlib.sha256(text).hexdigest()[:16]
+    return {"key": key, "item": item, "snippets": snippets}
 
 
-def render_page(summary: Summary) -> str:
+def render_page(found: Findings) -> str:
     """Return the page that refreshes itself."""
-    return _render("report.html", summary, script=Markup(_script()))
+    return _render("report.html", found)
 
 
-def render_fragment(summary: Summary) -> str:
+def render_fragment(found: Findings) -> str:
     """Return the part of the page that changes."""
-    return _render("fragment.html", summary, script=Markup(""))
+    return _render("fragment.html", found)
 
 
-def render_file(summary: Summary) -> str:
+def render_file(found: Findings) -> str:
     """Return one self-contained file, with nothing in it that runs."""
-    return _render("report.html", summary, script=Markup(""))
+    # A file of this package, no stranger's text.
+    style = Markup(asset("report.css"))
+    return _render("report.html", found, style=style, policy=_file_policy())
 
 
-def _render(name: str, summary: Summary, script: Markup) -> str:
-    # Both are files of this package, no stranger's text.
-    values = {**_values(summary), "style": Markup(_style()), "script": script}
-    return _environment().get_template(name).render(values)
+def _render(name: str, found: Findings, style: str = "", policy: str = "") -> str:
+    values = _values(found, is_file=bool(style))
+    icon = Markup(asset("icon.svg"))
+    template = _environment().get_template(name)
+    return template.render({**values, "style": style, "policy": policy, "icon": icon})

@@ -23,10 +23,11 @@ from shadow_router.errors import (
     PromotionFailed,
     PromotionRefused,
 )
+from shadow_router.findings import gather
 from shadow_router.parts import State
 from shadow_router.pins import Pin, digest_of, read_pin
 from shadow_router.replacing import replace_all
-from shadow_router.summary import Summary, summarise
+from shadow_router.summary import Summary
 
 #: In the data directory: one JSON line each time the pin of live changes.
 LOG_NAME = "promotions.jsonl"
@@ -91,13 +92,14 @@ def promote(places: Places, fresh_s: float) -> Move:
         _, shadow = read_pin(places.shadow)
         if live.line == shadow.line:
             raise PromotionRefused(f"nothing to promote: live runs {live} already")
-        summary = summarise(places.data_dir)
+        found = gather(places.data_dir)
+        summary = found.summary
         _check_verdict(summary, fresh_s)
         told = {"live": live, "shadow": shadow}
         for role, pin in told.items():
             _check_version(summary, role, pin)
         notes = tuple(_held(summary, role, pin, places) for role, pin in told.items())
-        bundle = json.dumps(as_json(summary), sort_keys=True).encode()
+        bundle = json.dumps(as_json(found), sort_keys=True).encode()
         digest = hashlib.sha256(bundle).hexdigest()
         entry = (
             f"Serves {shadow} instead of {live.version}; verdict PASS on "

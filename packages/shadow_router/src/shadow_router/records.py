@@ -29,6 +29,13 @@ class Fate(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
+class Lane(StrEnum):
+    """What tests the measurement itself."""
+
+    LIVE_AGAINST_LIVE = "live_against_live"
+    MUTANTS = "mutants"
+
+
 #: Both versions answered and their labels could be put side by side.
 COMPARED = (
     Fate.MATCH,
@@ -140,6 +147,8 @@ class Unit:
     row: RowDifference
     #: Feature bins, such as `age < 40`.
     bins: tuple[str, ...] = ()
+    #: The row as canonical JSON, to be sampled; empty if it may not be or is long.
+    source: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

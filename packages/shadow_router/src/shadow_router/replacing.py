@@ -46,7 +46,7 @@ def replace_all(contents: Mapping[Path, bytes | None]) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a killed process left; callers take turns."""
+    """Remove what a killed process left in a folder; callers take turns."""
     for draft in folder.glob(".*.draft"):
         draft.unlink()
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 from shadow_router import labels
@@ -18,13 +17,25 @@ from shadow_router.asgi import (
     send_head,
 )
 from shadow_router.bundle import as_json
-from shadow_router.changes import read_changes
-from shadow_router.controls import PREFIX, state_json
+from shadow_router.controls import PREFIX
+from shadow_router.findings import (
+    BLAME_NAME,
+    Findings,
+    gather,
+    parse_query,
+    setting_of,
+)
 from shadow_router.http_client import parse_origin
 from shadow_router.metrics import render_metrics, render_state
-from shadow_router.page import policy, render_fragment, render_page
+from shadow_router.page import (
+    ASSETS,
+    POLICY,
+    asset,
+    render_fragment,
+    render_page,
+)
 from shadow_router.settings import Settings
-from shadow_router.summary import Summary, summarise
+from shadow_router.summary import summarise
 from shadow_router.switches import Switches
 
 _READY_S = 1.0
@@ -68,32 +79,17 @@ class PrivateApp:
         self._live = parse_origin(settings.live_url)
         self._directory = directory
         self._has_router = has_router
+        self._settings = settings
         self._is_breaker_open = is_breaker_open
         self._switches = switches
         self._controls = controls
         self._labels = takes_labels
-        self._views: dict[str, tuple[Callable[[Summary], bytes], bytes]] = {
-            "/": (lambda summary: render_page(summary).encode(), _HTML),
-            "/fragment": (lambda summary: render_fragment(summary).encode(), _HTML),
-            "/report.json": (self._json, _JSON),
+        self._views: dict[str, tuple[Callable[[Findings], str], bytes]] = {
+            "/": (render_page, _HTML),
+            "/fragment": (render_fragment, _HTML),
+            "/report.json": (_json, _JSON),
             "/labels/queue": (_queue, _JSON),
-            "/metrics": (self._metrics, _METRICS),
         }
-
-    def _json(self, summary: Summary) -> bytes:
-        changes = [asdict(change) for change in read_changes(self._directory)]
-        controls = state_json(self._switches.state)
-        told = labels.totals_json(summary.labels)
-        beside = {"controls": controls, "changes": changes, "labels": told}
-        document = as_json(summary) | beside
-        return json.dumps(document).encode()
-
-    def _metrics(self, summary: Summary) -> bytes:
-        state = self._switches.state
-        pages = summary.accounts.pages
-        shed = max((p.shed_ppm for p in pages if p.is_alive), default=0) / 1e6
-        is_open = self._is_breaker_open()
-        return render_metrics(summary) + render_state(state, is_open, shed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -111,13 +107,32 @@ class PrivateApp:
             await _send(send, b'{"status": "alive"}', _JSON)
         elif path == "/readyz":
             await self._readyz(send)
+        elif path in ASSETS:
+            await _send(send, asset(path.rpartition("/")[2]).encode(), ASSETS[path])
+        elif path == "/metrics":
+            body = await asyncio.to_thread(self._metrics)
+            await _send(send, body, _METRICS)
         elif path in self._views:
             render, kind = self._views[path]
+            query = scope["query_string"].decode("latin-1")
             # Reading the store takes milliseconds; the loop has exchanges to serve.
-            body = await asyncio.to_thread(lambda: render(summarise(self._directory)))
-            await _send(send, body, kind)
+            text = await asyncio.to_thread(lambda: render(self._find(query)))
+            await _send(send, text.encode(), kind)
         else:
             await _send_problem(send, 404)
+
+    def _metrics(self) -> bytes:
+        state = self._switches.state
+        summary = summarise(self._directory)
+        pages = summary.accounts.pages
+        shed = max((p.shed_ppm for p in pages if p.is_alive), default=0) / 1e6
+        is_open = self._is_breaker_open()
+        return render_metrics(summary) + render_state(state, is_open, shed)
+
+    def _find(self, query: str) -> Findings:
+        blame = self._directory / BLAME_NAME
+        setting = setting_of(self._settings, blame)
+        return gather(self._directory, setting, parse_query(query))
 
     async def _readyz(self, send: Send) -> None:
         """Say whether clients can be served; the shadow has no part in that."""
@@ -142,8 +157,13 @@ class PrivateApp:
         return True
 
 
-def _queue(summary: Summary) -> bytes:
-    return json.dumps({"queue": labels.totals_json(summary.labels)["queue"]}).encode()
+def _json(found: Findings) -> str:
+    told = labels.totals_json(found.summary.labels)
+    return json.dumps(as_json(found) | {"labels": told})
+
+
+def _queue(found: Findings) -> str:
+    return json.dumps({"queue": labels.totals_json(found.summary.labels)["queue"]})
 
 
 async def _send(send: Send, body: bytes, kind: bytes, status: int = 200) -> None:
@@ -151,7 +171,7 @@ async def _send(send: Send, body: bytes, kind: bytes, status: int = 200) -> None
         (b"content-type", kind),
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-store"),
-        (b"content-security-policy", policy().encode("ascii")),
+        (b"content-security-policy", POLICY.encode("ascii")),
         (b"referrer-policy", b"no-referrer"),
         (b"x-content-type-options", b"nosniff"),
     ]

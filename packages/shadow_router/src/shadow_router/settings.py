@@ -45,6 +45,10 @@ class Settings(BaseSettings):
     live_timeout_s: Seconds = 30.0
     shadow_timeout_s: Seconds = 2.0
     shadow_concurrency: Count = 32
+    #: Share of exchanges on which live is asked again, and compared with itself.
+    noise_share: float = Field(default=0.01, ge=0, le=1)
+    #: Share of exchanges on which a spoilt answer is compared as well.
+    mutant_share: float = Field(default=0.01, ge=0, le=1)
     #: Failures in a row after which the shadow gets a probe a second; 0: never.
     breaker_failures: Annotated[int, Field(ge=0)] = 100
     #: Copies are left out while live's p99 is this many times its usual; 0: never.

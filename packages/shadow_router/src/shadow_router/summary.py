@@ -12,17 +12,8 @@ from shadow_router.errors import StoreUnreadable
 from shadow_router.evidence import Evidence
 from shadow_router.records import COMPARED, SKIPPED
 from shadow_router.rules import DEFAULT, Rules
-from shadow_router.store import (
-    Discrepancy,
-    LabelTotals,
-    LatencySums,
-    labelled,
-    read_discrepancies,
-    read_totals,
-)
+from shadow_router.store import LabelTotals, LatencySums, labelled, read_totals
 from shadow_router.verdict import Verdict, judge
-
-_DISCREPANCIES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +32,6 @@ class Summary:
     labels: LabelTotals
     confusion: Mapping[tuple[str, str], int]
     latencies: tuple[LatencySums, ...]
-    discrepancies: tuple[Discrepancy, ...]
 
     @property
     def unique_inputs(self) -> int:
@@ -86,6 +76,7 @@ def summarise(directory: Path) -> Summary:
         shadow_versions=tuple(map(shown_version, totals.versions["shadow"])),
         rules=tuple(one.sha256 for one in known),
         labelled=labelled(totals.labels, totals.tallies),
+        lanes=totals.lanes,
         inputs_per_s=totals.inputs_per_s,
     )
     return Summary(
@@ -99,7 +90,6 @@ def summarise(directory: Path) -> Summary:
         labels=totals.labels,
         confusion=totals.confusion,
         latencies=totals.latencies,
-        discrepancies=tuple(read_discrepancies(directory, _DISCREPANCIES)),
     )
 
 

@@ -130,6 +130,20 @@ class Switches:
         self._log.add(who, what, _shown(slot, before), _shown(slot, value))
 
 
+def read_state(directory: Path) -> SwitchState | None:
+    """Return where the switches of a data directory are, None if it has none."""
+    path = directory / _NAME
+    if not path.exists():
+        return None
+    content = path.read_bytes()
+    if len(content) != _SIZE:
+        raise SwitchesUnreadable(f"{path} is not a file of this version")
+    page = struct.unpack("=6q", content)
+    return SwitchState(
+        page[_RATE] / _RATE_UNIT, bool(page[_KILLED]), bool(page[_CLOSED])
+    )
+
+
 def _shown(slot: int, value: int) -> Value:
     return value / _RATE_UNIT if slot == _RATE else bool(value)
 

@@ -45,6 +45,8 @@ class Verdict:
     absent: Mapping[str, str]
     loss: float
     eta: Eta | None
+    #: Unique inputs that each open gate still needs; None: too far off to say.
+    missing: Mapping[str, int | None]
     alpha: float
 
     @property
@@ -92,10 +94,13 @@ def _faults(evidence: Evidence, rules: Rules) -> Iterator[str]:
         )
     noise, mutants = evidence.lanes.live_against_live, evidence.lanes.mutants
     if noise and noise.count:
-        yield f"live differed from itself on {noise.count:,.0f} of {noise.trials:,.0f}"
+        counts = f"{noise.count:,.0f} of {noise.trials:,.0f}"
+        yield f"live does not agree with itself on {counts} requests sent twice"
     if mutants and mutants.count < mutants.trials:
         missed = mutants.trials - mutants.count
-        yield f"the comparison missed {missed:,.0f} of {mutants.trials:,.0f} mutants"
+        counts = f"{missed:,.0f} of {mutants.trials:,.0f}"
+        named = f": {', '.join(evidence.lanes.missed)}" if evidence.lanes.missed else ""
+        yield f"the comparison missed {counts} mutants{named}"
 
 
 def _self_contradiction(tallies: Tallies) -> list[str]:
@@ -145,11 +150,11 @@ def judge(evidence: Evidence, rules: Rules = DEFAULT, alpha: float = ALPHA) -> V
     first = measurement_gate(evidence, rules)
     gates = (first, *(GATES[name](evidence, rules, each) for name in asked))
     state = _overall({gate.state for gate in gates})
-    eta = None
-    if state is State.INCONCLUSIVE:
-        eta = _eta(evidence, rules, each, gates)
+    missing = _missing(evidence, rules, each, gates)
+    eta = _eta(evidence, missing) if state is State.INCONCLUSIVE else None
     reason = _reason(state, gates, evidence, eta)
-    return Verdict(state, reason, gates, absent, loss_of(evidence.fates), eta, alpha)
+    loss = loss_of(evidence.fates)
+    return Verdict(state, reason, gates, absent, loss, eta, missing, alpha)
 
 
 def _absent(evidence: Evidence, rules: Rules) -> dict[str, str]:
@@ -174,23 +179,28 @@ def _overall(states: set[State]) -> State:
     return State.PASS
 
 
-def _eta(
+def _missing(
     evidence: Evidence, rules: Rules, alpha: float, gates: tuple[Gate, ...]
-) -> Eta | None:
-    """Return how much more of the same decides every gate, None if that is unknown."""
+) -> dict[str, int | None]:
+    """Return how much more of the same decides each open gate."""
     inputs = evidence.tallies.inputs
-    if not inputs:
-        return None
-    factor = 1.0
+    missing: dict[str, int | None] = {}
     for gate in gates:
         if gate.state is State.INCONCLUSIVE:
             is_open = partial(_is_open, GATES[gate.name], evidence, rules, alpha)
-            factor = max(factor, _first_decided(is_open))
-    if factor >= _FURTHEST:
+            factor = _first_decided(is_open) if inputs else _FURTHEST
+            is_far = factor >= _FURTHEST
+            missing[gate.name] = None if is_far else round(inputs * (factor - 1))
+    return missing
+
+
+def _eta(evidence: Evidence, missing: Mapping[str, int | None]) -> Eta | None:
+    """Return what decides every gate, None if that is unknown."""
+    known = [n for n in missing.values() if n is not None]
+    if len(known) < len(missing):
         return None
-    missing = round(inputs * (factor - 1))
-    rate = evidence.inputs_per_s
-    return Eta(missing, missing / rate if rate > 0 else None)
+    most, rate = max(known, default=0), evidence.inputs_per_s
+    return Eta(most, most / rate if rate > 0 else None)
 
 
 def _is_open(
@@ -226,10 +236,11 @@ def _reason(
         return f"{names}: {telling[0].reason}"
     if not any(evidence.fates.get(fate, 0) for fate in COMPARED):
         return "no two answers have been compared yet"
-    return f"not yet decided: {names}; {_eta_said(eta)}"
+    return f"not yet decided: {names}; {eta_said(eta)}"
 
 
-def _eta_said(eta: Eta | None) -> str:
+def eta_said(eta: Eta | None) -> str:
+    """Return in words what is missing, and for how long at the present rate."""
     if eta is None:
         return "too close to a limit, or too little seen, to say how much is missing"
     said = f"about {_rounded(eta.inputs):,} more unique inputs"

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from loguru import logger
 
-from shadow_router.records import Comparison, Fate, Flow
+from shadow_router.records import Comparison, Fate, Flow, Lane
 from shadow_router.store import Batch, Joined, Store, StoreFailed, TrueLabel
 
 #: A batch is written this long after its first comparison.
@@ -44,6 +44,7 @@ class Writer:
         self._on_lost = on_lost
         self._comparisons: list[Comparison] = []
         self._counts: Counter[tuple[str, Fate]] = Counter()
+        self._trials: Counter[tuple[Lane, str, bool]] = Counter()
         self._written: Mapping[str, Flow] = {}
         self._wanted = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -63,6 +64,10 @@ class Writer:
         self._counts[router_id, fate] += n
         self._wanted.set()
 
+    def note_trial(self, lane: Lane, name: str, is_good: bool) -> None:
+        """Take what came of one trial of a lane; written with the next batch."""
+        self._trials[lane, name, is_good] += 1
+
     async def run(self) -> None:
         """Write batches until `close`; cancelling it would lose sight of one."""
         while not self._is_closing:
@@ -79,10 +84,11 @@ class Writer:
             self._wanted.clear()
             flows = dict(self._read_flows())
             changed = {k: v for k, v in flows.items() if self._written.get(k) != v}
-            if not (self._comparisons or self._counts or changed):
+            if not (self._comparisons or self._counts or self._trials or changed):
                 return
-            batch = Batch(self._comparisons, self._counts, changed)
+            batch = Batch(self._comparisons, self._counts, changed, self._trials)
             self._comparisons, self._counts = [], Counter()
+            self._trials = Counter()
             if await self._write(batch):
                 self._written = flows
 

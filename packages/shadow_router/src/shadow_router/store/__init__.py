@@ -7,6 +7,15 @@ rows are committed in one transaction, so that one can be checked against the ot
 batches may be missing, which the router's own books then show as `dropped_crash`.
 """
 
+from shadow_router.store.browsing import (
+    Details,
+    Filter,
+    Found,
+    MarginBin,
+    Moment,
+    Sample,
+    read_details,
+)
 from shadow_router.store.labelling import (
     Joined,
     LabelTotals,
@@ -20,7 +29,6 @@ from shadow_router.store.reading import (
     StoredBooks,
     Totals,
     read_books,
-    read_discrepancies,
     read_totals,
 )
 from shadow_router.store.schema import FILE_NAME, StoreFailed
@@ -29,10 +37,16 @@ from shadow_router.store.writing import Batch, Store
 __all__ = [
     "FILE_NAME",
     "Batch",
+    "Details",
     "Discrepancy",
+    "Filter",
+    "Found",
     "Joined",
     "LabelTotals",
     "LatencySums",
+    "MarginBin",
+    "Moment",
+    "Sample",
     "Store",
     "StoreFailed",
     "StoredBooks",
@@ -41,6 +55,6 @@ __all__ = [
     "Wanted",
     "labelled",
     "read_books",
-    "read_discrepancies",
+    "read_details",
     "read_totals",
 ]

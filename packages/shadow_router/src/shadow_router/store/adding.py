@@ -22,3 +22,10 @@ def add(
         if column.name not in keys
     }
     connection.execute(statement.on_conflict_do_update(keys, set_=numbers), listed)
+
+
+def insert_missing(
+    connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]
+) -> None:
+    """Insert the rows whose keys are not there yet."""
+    connection.execute(insert(table).on_conflict_do_nothing(), rows)

@@ -9,11 +9,12 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from shadow_router.errors import DataDirectoryMissing, StoreUnreadable
-from shadow_router.evidence import Sketch, Tallies, Tried
+from shadow_router.evidence import Lanes, Sketch, Tallies, Tried
 from shadow_router.records import Fate, Flow
 from shadow_router.store import schema
 from shadow_router.store.identity import newest_ns, with_digests
 from shadow_router.store.labelling import LabelTotals, read_labels
+from shadow_router.store.lanes import read_lanes
 
 #: The pace of late is that of so many minutes.
 _PACE_MINUTES = 10
@@ -52,6 +53,7 @@ class Totals:
     #: Version and digest by role, as often as either changed; empty text: not told.
     versions: Mapping[str, tuple[tuple[str, str], ...]]
     tallies: Tallies
+    lanes: Lanes
     #: New unique inputs in a second over the last minutes.
     inputs_per_s: float
     #: Canonical texts of the rules in force so far, oldest first.
@@ -75,13 +77,16 @@ class Discrepancy:
     live_margin: float | None
     live_status: int
     shadow_status: int | None
+    #: Method and path, without a query.
+    route: str
     request: bytes
     live: bytes
     shadow: bytes | None
 
 
 @contextmanager
-def _reading(directory: Path) -> Iterator[sa.Connection]:
+def reading(directory: Path) -> Iterator[sa.Connection]:
+    """Open the store as of one moment; raises as `read_books` does."""
     if not (directory / schema.FILE_NAME).exists():
         raise DataDirectoryMissing(f"{directory} holds no comparisons yet")
     engine = schema.open_engine(directory, read_only=True)
@@ -125,7 +130,7 @@ def read_books(directory: Path) -> StoredBooks:
     """
     fate = schema.comparisons.c.fate
     grouped = sa.select(fate, sa.func.count()).group_by(fate)
-    with _reading(directory) as connection:
+    with reading(directory) as connection:
         flows = connection.execute(sa.select(schema.flows))
         return StoredBooks(
             counters=_counters(connection),
@@ -140,7 +145,7 @@ def read_books(directory: Path) -> StoredBooks:
 
 def read_totals(directory: Path) -> Totals:
     """Return the sums; raises as `read_books` does, and never scans the rows."""
-    with _reading(directory) as connection:
+    with reading(directory) as connection:
         pairs = connection.execute(sa.select(schema.confusion))
         by_time = sa.select(schema.rules.c.text).order_by(schema.rules.c.at_ns)
         return Totals(
@@ -150,6 +155,7 @@ def read_totals(directory: Path) -> Totals:
             latencies=_latencies(connection),
             versions=with_digests(connection, _versions(connection)),
             tallies=_tallies(connection),
+            lanes=read_lanes(connection),
             inputs_per_s=_inputs_per_s(connection),
             rules=tuple(connection.scalars(by_time)),
             newest_ns=newest_ns(connection),
@@ -214,33 +220,3 @@ def _latencies(connection: sa.Connection) -> tuple[LatencySums, ...]:
         counts.setdefault(key, {})[row.bucket] = row.n
         sums[key] = sums.get(key, 0.0) + row.sum_ms
     return tuple(LatencySums(*key, counts[key], sums[key]) for key in sorted(counts))
-
-
-def read_discrepancies(directory: Path, limit: int) -> list[Discrepancy]:
-    """Return the newest discrepancies whose bodies were kept, newest first."""
-    c, b = schema.comparisons, schema.bodies
-    joined = (
-        sa.select(c, b.c.request, b.c.live, b.c.shadow)
-        .join(b, b.c.comparison_id == c.c.id)
-        .order_by(c.c.id.desc())
-        .limit(limit)
-    )
-    with _reading(directory) as connection:
-        return [
-            Discrepancy(
-                request_id=row.request_id,
-                at_ns=row.at_ns,
-                fate=Fate(row.fate),
-                reason=row.reason,
-                live_labels=row.live_labels,
-                shadow_labels=row.shadow_labels,
-                max_delta=row.max_delta,
-                live_margin=row.live_margin,
-                live_status=row.live_status,
-                shadow_status=row.shadow_status,
-                request=row.request,
-                live=row.live,
-                shadow=row.shadow,
-            )
-            for row in connection.execute(joined)
-        ]

@@ -14,6 +14,7 @@ FILE_NAME = "comparisons.sqlite"
 #: Raised with every change of the tables below; older stores are refused.
 LAYOUT = 2
 _BUSY_MS = 2000
+MARGIN_BINS = 20
 
 metadata = sa.MetaData()
 _text, _integer, _float = sa.Text, sa.BigInteger, sa.Float
@@ -71,6 +72,8 @@ bodies = sa.Table(
     metadata,
     sa.Column("comparison_id", sa.Integer, primary_key=True),
     sa.Column("fate", _text, nullable=False),
+    # Method and path; a query may hold secrets.
+    sa.Column("route", _text, nullable=False),
     sa.Column("request", sa.LargeBinary, nullable=False),
     sa.Column("live", sa.LargeBinary, nullable=False),
     sa.Column("shadow", sa.LargeBinary),
@@ -139,6 +142,14 @@ sketches = sa.Table(
     sa.Column("bucket", sa.Integer, primary_key=True),
     sa.Column("live", _integer, nullable=False),
     sa.Column("shadow", _integer, nullable=False),
+)
+# Unique inputs and flips by how far live's best class led.
+margins = sa.Table(
+    "margins",
+    metadata,
+    sa.Column("bucket", sa.Integer, primary_key=True),
+    sa.Column("n", _integer, nullable=False),
+    sa.Column("flips", _integer, nullable=False),
 )
 # How the evidence grew: unique inputs and flips by the minute.
 pace = sa.Table(

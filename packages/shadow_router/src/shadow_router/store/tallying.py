@@ -36,6 +36,7 @@ class _Sums:
         self.pairs: Counter[tuple[str, str]] = Counter()
         self.segments: Counter[tuple[str, bool]] = Counter()
         self.pace: Counter[tuple[int, bool]] = Counter()
+        self.margins: Counter[tuple[int, bool]] = Counter()
         self.sketches: Counter[tuple[str, str, int]] = Counter()
 
     def take(self, item: Comparison) -> None:
@@ -73,6 +74,8 @@ class _Sums:
         if row.total_variation is None or row.margin is None:
             return
         self.counts["measured"] += 1
+        bucket = min(int(row.margin * schema.MARGIN_BINS), schema.MARGIN_BINS - 1)
+        self.margins[bucket, row.is_flip] += 1
         is_sure = row.margin >= CONFIDENT_MARGIN
         self.counts["confident_flips"] += row.is_flip and is_sure
         self.distance += row.total_variation
@@ -159,6 +162,11 @@ def _write_sums(connection: sa.Connection, sums: _Sums) -> None:
         (minute, n, n if is_flip else 0) for (minute, is_flip), n in sums.pace.items()
     )
     add(connection, schema.pace, _named(("minute", "inputs", "flips"), minutes))
+    by_margin = (
+        (bucket, n, n if is_flip else 0)
+        for (bucket, is_flip), n in sums.margins.items()
+    )
+    add(connection, schema.margins, _named(("bucket", "n", "flips"), by_margin))
     buckets = (
         (clock, bucket, n if role == "live" else 0, n if role == "shadow" else 0)
         for (clock, role, bucket), n in sums.sketches.items()

@@ -17,6 +17,8 @@ from shadow_router.store import schema
 from shadow_router.store.adding import add
 from shadow_router.store.identity import write_identity
 from shadow_router.store.labelling import Joined, TrueLabel, write_labels
+from shadow_router.store.lanes import Trials, begin_lanes, write_trials
+from shadow_router.store.samples import Limits, note_history, write_samples
 from shadow_router.store.schema import open_engine
 from shadow_router.store.tallying import write_evidence
 
@@ -33,6 +35,7 @@ class Batch:
     #: Fates without a row, as (router id, fate): how many.
     counts: Mapping[tuple[str, Fate], int] = field(default_factory=dict)
     flows: Mapping[str, Flow] = field(default_factory=dict)
+    trials: Trials = field(default_factory=dict)
 
 
 class Store:
@@ -40,6 +43,8 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self._engine = open_engine(directory)
+        self._limits: Limits = {}
+        self._step = -1
         with self._engine.begin() as connection:
             schema.check_layout(connection)
             schema.metadata.create_all(connection)
@@ -67,6 +72,11 @@ class Store:
         with self._engine.begin() as connection:
             return write_labels(connection, given)
 
+    def begin_lanes(self, noise_share: float, mutant_share: float) -> str:
+        """Return the seed by which the lanes draw, kept for as long as they are so."""
+        with self._engine.begin() as connection:
+            return begin_lanes(connection, noise_share, mutant_share)
+
     def write(self, batch: Batch) -> None:
         """Commit one batch: all of it, or, with an exception, none of it."""
         with self._engine.begin() as connection:
@@ -77,8 +87,13 @@ class Store:
             _write_rows(connection, batch.comparisons)
             _write_sums(connection, batch.comparisons)
             write_evidence(connection, batch.comparisons)
+            write_trials(connection, batch.trials)
+            limits = write_samples(connection, batch.comparisons, self._limits)
+            step = note_history(connection, time.time_ns(), self._step)
             for router_id, flow in batch.flows.items():
                 _write_flow(connection, router_id, flow)
+        # Only what was committed counts.
+        self._limits, self._step = limits, step
 
     def finalise(
         self, router_id: str, received: int, fates: Mapping[Fate, int], crashed: int
@@ -160,7 +175,10 @@ def _write_rows(connection: sa.Connection, items: Sequence[Comparison]) -> None:
 
 def _row(row_id: int, item: Comparison) -> dict[str, Any]:
     difference, live, shadow = item.difference, item.live, item.shadow
-    worst = difference.worst_row
+    worst, shown = difference.worst_row, list(difference.rows)
+    if len(shown) > _LABELS_SHOWN:
+        # What changed comes first where not all can be shown.
+        shown.sort(key=lambda row: not row.is_flip)
     return {
         "id": row_id,
         "router_id": item.router_id,
@@ -169,8 +187,8 @@ def _row(row_id: int, item: Comparison) -> dict[str, Any]:
         "fate": difference.fate.value,
         "reason": difference.reason,
         "rows": len(difference.rows),
-        "live_labels": _shown([row.live for row in difference.rows]),
-        "shadow_labels": _shown([row.shadow for row in difference.rows]),
+        "live_labels": _shown([row.live for row in shown]),
+        "shadow_labels": _shown([row.shadow for row in shown]),
         "max_delta": difference.max_delta,
         "total_variation": worst.total_variation if worst else None,
         "live_margin": worst.margin if worst else None,
@@ -206,11 +224,17 @@ def _write_bodies(
         values = {
             "comparison_id": row_id,
             "fate": fate,
+            "route": _route(item),
             "request": item.exchange.request_body,
             "live": item.live.body,
             "shadow": item.shadow.body if item.shadow else None,
         }
         connection.execute(sa.insert(schema.bodies), values)
+
+
+def _route(item: Comparison) -> str:
+    path, _, _ = item.exchange.target.partition(b"?")
+    return f"{item.exchange.method} {path.decode('latin-1')}"
 
 
 def _write_sums(connection: sa.Connection, items: Sequence[Comparison]) -> None:

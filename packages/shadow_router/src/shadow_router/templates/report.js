@@ -1,43 +1,82 @@
 "use strict";
 (() => {
-  const report = document.getElementById("report");
-  const status = document.getElementById("status");
-  const pause = document.getElementById("pause");
+  const EVERY_MS = 2000;
+  const find = (id) => document.getElementById(id);
+  const [report, status, pause] = [find("report"), find("status"), find("pause")];
   let isPaused = false;
+  let shown = "";
+
+  const tell = (text, isWaiting) => {
+    if (status.textContent !== text) status.textContent = text;
+    status.classList.toggle("waiting", isWaiting);
+  };
+
+  // Somebody who reads, chooses or selects does not want the page to move.
+  const isBusy = () => {
+    const one = document.activeElement;
+    const selection = document.getSelection();
+    return (
+      (one && report.contains(one) && ["PRE", "SELECT"].includes(one.tagName)) ||
+      (selection && !selection.isCollapsed && report.contains(selection.anchorNode))
+    );
+  };
+
+  const replace = (text) => {
+    const focused = document.activeElement;
+    const id = focused && report.contains(focused) ? focused.id : "";
+    const open = Array.from(report.querySelectorAll("details[open]"), (one) => one.id);
+    const scrolled = Array.from(report.querySelectorAll(".scroll[id]"), (one) => [one.id, one.scrollLeft]);
+    const verdict = find("verdict").textContent.trim();
+    report.innerHTML = text;
+    for (const one of open.map(find)) if (one) one.open = true;
+    for (const [name, left] of scrolled) if (find(name)) find(name).scrollLeft = left;
+    if (id && find(id)) find(id).focus({ preventScroll: true });
+    const now = find("verdict").textContent.trim();
+    document.title = `${now} · Shadow report`;
+    if (now !== verdict) find("announce").textContent = `The verdict is now ${now}.`;
+  };
 
   const refresh = async () => {
-    if (isPaused || document.hidden) return;
+    if (isPaused || document.hidden || isBusy()) return;
     try {
-      const answer = await fetch("/fragment", { cache: "no-store" });
+      const answer = await fetch(`/fragment${location.search}`, { cache: "no-store" });
       if (!answer.ok) throw new Error(String(answer.status));
       const text = await answer.text();
-      // A paused or reading person does not want the page to move under the cursor.
-      const focused = document.activeElement;
-      if (isPaused || (focused && focused !== report && report.contains(focused) && focused.tagName === "PRE")) return;
-      const focusedParent = focused && focused.closest ? focused.closest("details") : null;
-      const open = Array.from(report.querySelectorAll("details[open]"), (one) => one.id);
-      report.innerHTML = text;
-      for (const id of open) {
-        const one = document.getElementById(id);
-        if (one) one.open = true;
-      }
-      if (focusedParent) {
-        const one = document.getElementById(focusedParent.id);
-        if (one) one.querySelector("summary").focus({ preventScroll: true });
-      }
-      document.title = report.querySelector("h1").textContent.trim() + " · Shadow report";
-      if (status.textContent !== "Live") status.textContent = "Live";
+      if (isPaused || isBusy()) return;
+      if (text !== shown) replace(text);
+      shown = text;
+      tell("Live", false);
     } catch {
-      status.textContent = "No connection; trying again";
+      tell("No connection; trying again", true);
     }
   };
 
+  const copy = async (button) => {
+    let text = "Copied.";
+    try {
+      await navigator.clipboard.writeText(find(button.dataset.copy).textContent);
+    } catch {
+      text = "The browser does not allow copying; open the text and select it.";
+    }
+    find("copied").textContent = text;
+    const label = button.textContent;
+    button.textContent = text === "Copied." ? "Copied" : "Not allowed";
+    setTimeout(() => { button.textContent = label; find("copied").textContent = ""; }, 1500);
+  };
+
+  report.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-copy]");
+    if (button) copy(button);
+  });
+  report.addEventListener("change", (event) => {
+    if (event.target.matches(".axes select")) event.target.form.requestSubmit();
+  });
   pause.addEventListener("click", () => {
     isPaused = !isPaused;
     pause.setAttribute("aria-pressed", String(isPaused));
     pause.textContent = isPaused ? "Resume" : "Pause";
-    status.textContent = isPaused ? "Paused" : "Live";
+    tell(isPaused ? "Paused" : "Live", isPaused);
     refresh();
   });
-  setInterval(refresh, 2000);
+  setInterval(refresh, EVERY_MS);
 })();

@@ -1,0 +1,138 @@
+"""The summary with all that a person looks at: what was asked for, and diagnosis."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from shadow_router.changes import Change, read_changes
+from shadow_router.diagnosis import Diagnosis, diagnose
+from shadow_router.records import Fate
+from shadow_router.settings import Settings
+from shadow_router.store import Details, Filter, Moment, read_details
+from shadow_router.summary import Summary, summarise
+from shadow_router.switches import SwitchState, read_state
+
+#: In the data directory; written by the blame task.
+BLAME_NAME = "blame.json"
+_MOST_PAGES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the query of the page asks for."""
+
+    wanted: Filter = Filter()
+    #: Of the discrepancies, from 1.
+    page: int = 1
+    #: Features by name; empty: those that tell most.
+    across: str = ""
+    up: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the store does not know: addresses, switches, and an outside diagnosis."""
+
+    live_url: str = ""
+    shadow_url: str = ""
+    controls: SwitchState | None = None
+    changes: tuple[Change, ...] = ()
+    #: What the blame task found, as it wrote it.
+    blame: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Everything that a page, a file and the JSON show."""
+
+    summary: Summary
+    details: Details
+    diagnosis: Diagnosis
+    #: The steps of the evidence, and where it is now.
+    history: tuple[Moment, ...]
+    asked: Asked = Asked()
+    per_page: int = 10
+    setting: Setting = field(default_factory=Setting)
+
+
+def parse_query(query: str) -> Asked:
+    """Return what a query asks for; what makes no sense in it is left out."""
+    try:
+        fields = parse_qs(query, max_num_fields=16)
+    except ValueError:
+        fields = {}
+    texts = {name: values[-1][:256] for name, values in fields.items()}
+    number = texts.get("page", "")
+    page = int(number) if number.isascii() and number.isdigit() else 1
+    fate = texts.get("fate", "")
+    wanted = Filter(
+        fate=fate if fate in set(Fate) else "",
+        live=texts.get("live", ""),
+        shadow=texts.get("shadow", ""),
+    )
+    across, up = texts.get("across", ""), texts.get("up", "")
+    return Asked(wanted, min(max(page, 1), _MOST_PAGES), across, up)
+
+
+def gather(
+    directory: Path,
+    setting: Setting = Setting(),
+    asked: Asked = Asked(),
+    per_page: int = 10,
+) -> Findings:
+    """
+    Return the findings of a data directory.
+
+    Raises
+    ------
+    DataDirectoryMissing
+        If no collector has ever run on the directory.
+    """
+    summary = summarise(directory)
+    skip = (asked.page - 1) * per_page
+    details = read_details(directory, asked.wanted, skip, per_page)
+    tallies = summary.evidence.tallies
+    now = Moment(
+        at_ns=int(summary.at * 1e9),
+        inputs=summary.unique_inputs,
+        flips=summary.unique_flips,
+        measured=int(tallies.measured),
+        confident_flips=int(tallies.confident_flips),
+        distance=tallies.distance,
+        squared_distance=tallies.squared_distance,
+    )
+    past = tuple(one for one in details.history if one.inputs < now.inputs)
+    found = diagnose(
+        details.flips, details.agreeing, summary.unique_flips, summary.unique_inputs
+    )
+    return Findings(summary, details, found, (*past, now), asked, per_page, setting)
+
+
+def shown_url(url: str) -> str:
+    """Return a URL without what may be a password in it."""
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
+
+
+def setting_of(settings: Settings, blame: Path) -> Setting:
+    """Return what a report says beyond what the store holds."""
+    return Setting(
+        live_url=settings.live_url,
+        shadow_url=settings.shadow_url,
+        controls=read_state(settings.data_dir),
+        changes=tuple(read_changes(settings.data_dir)),
+        blame=read_blame(blame),
+    )
+
+
+def read_blame(path: Path) -> dict[str, Any] | None:
+    """Return what the blame task wrote, None if it did not or it cannot be read."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) and "steps" in document else None

@@ -1,0 +1,65 @@
+"""The gates as a person reads them: a question, an answer, and what is missing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from shadow_router.parts import Gate
+from shadow_router.scales import Interval, interval
+from shadow_router.verdict import Eta, Verdict, eta_said
+
+QUESTIONS = {
+    "measurement": "Can the measurement itself be believed?",
+    "contract": "Do the shadow's answers keep live's shape?",
+    "errors": "Does the shadow answer where live does?",
+    "flips": "Do few enough inputs change their label?",
+    "confident_flips": "Do few change of which live was sure?",
+    "distance": "Are the probabilities close on average?",
+    "shifts": "Are few inputs beyond their tolerance?",
+    "class_mix": "Is each class answered about as often?",
+    "segments": "Are flips as rare in every segment?",
+    "latency": "Is the shadow about as quick?",
+    "labels": "Is the shadow right as often, where the truth is known?",
+}
+_PARTS_SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class GateRow:
+    """One gate, its deciding part first among its intervals."""
+
+    name: str
+    question: str
+    #: In small letters, or `absent`.
+    state: str
+    reason: str
+    intervals: tuple[Interval, ...]
+    #: Parts beyond those shown.
+    hidden: int
+    missing: str
+
+
+def gate_rows(verdict: Verdict, inputs_per_s: float) -> Iterator[GateRow]:
+    """Yield all gates, those that were not asked last."""
+    for gate in verdict.gates:
+        parts = sorted(gate.parts, key=lambda part: part is not gate.worst)
+        yield GateRow(
+            name=gate.name,
+            question=QUESTIONS[gate.name],
+            state=gate.state.value.lower(),
+            reason=gate.reason,
+            intervals=tuple(map(interval, parts[:_PARTS_SHOWN])),
+            hidden=max(len(parts) - _PARTS_SHOWN, 0),
+            missing=_missing(gate, verdict, inputs_per_s),
+        )
+    for name, why in verdict.absent.items():
+        yield GateRow(name, QUESTIONS[name], "absent", why, (), 0, "")
+
+
+def _missing(gate: Gate, verdict: Verdict, inputs_per_s: float) -> str:
+    if gate.name not in verdict.missing:
+        return ""
+    inputs = verdict.missing[gate.name]
+    if inputs is None:
+        return "too close to its limit to say how much more it needs"
+    seconds = inputs / inputs_per_s if inputs_per_s > 0 else None
+    return f"needs {eta_said(Eta(inputs, seconds))}"

@@ -1,0 +1,109 @@
+"""``tox run -e blame``: which pipeline step of two published versions differs first."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import blame
+import pytest
+
+ROOT = Path(__file__).parents[3]
+ROW = {
+    "sepal_length_cm": 6.1,
+    "sepal_width_cm": 2.9,
+    "petal_length_cm": 4.9,
+    "petal_width_cm": 1.7,
+}
+
+
+def step(name: str, **columns: list[float]) -> dict[str, Any]:
+    return {"name": name, "columns": columns}
+
+
+def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "packages/tasks/blame.py", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"SHADOW_ROUTER_DATA_DIR": str(directory)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def keep(directory: Path, *rows: dict[str, float]) -> None:
+    """Write what the router's store keeps of inputs that flip."""
+    connection = sqlite3.connect(directory / blame.STORE)
+    with connection:
+        connection.execute("CREATE TABLE samples (stratum, digest, input)")
+        for at, row in enumerate(rows):
+            values = ("flip", bytes([at]), json.dumps(row).encode())
+            connection.execute("INSERT INTO samples VALUES (?, ?, ?)", values)
+    connection.close()
+
+
+def test_first_step_is_blamed_when_a_later_one_differs_too() -> None:
+    live = [
+        step("cap", x=[1.0, 2.0]),
+        step("scale", x=[0.1, 0.2]),
+        step("ask", a=[0.5]),
+    ]
+    shadow = [
+        step("cap", x=[1.0, 2.0]),
+        step("scale", x=[0.1, 0.3]),
+        step("ask", a=[1]),
+    ]
+    found = blame.compare_steps(live, shadow)
+    assert found["first"] == "scale"
+    assert found["steps"] == [
+        {"name": "cap", "differs": False, "said": "the same"},
+        {
+            "name": "scale",
+            "differs": True,
+            "said": "up to 0.1 apart, in x; on 1 of 2 inputs",
+        },
+        {
+            "name": "ask",
+            "differs": True,
+            "said": "up to 0.5 apart, in a; on 1 of 1 inputs",
+        },
+    ]
+
+
+def test_step_of_one_version_alone_is_blamed() -> None:
+    live, shadow = [step("scale", x=[1.0])], [
+        step("cap", x=[1.0]),
+        step("scale", y=[1]),
+    ]
+    found = blame.compare_steps(live, shadow)
+    assert found["first"] == "cap"
+    assert found["steps"] == [
+        {"name": "cap", "differs": True, "said": "only the shadow has this step"},
+        {"name": "scale", "differs": True, "said": "columns: x is missing, y is extra"},
+    ]
+
+
+@pytest.mark.slow
+def test_published_versions_are_told_apart_in_their_own_environments(
+    tmp_path: Path,
+) -> None:
+    keep(tmp_path, ROW, ROW | {"petal_width_cm": 1.4})
+    done = run(tmp_path, "--live", "1.0.0", "--shadow", "1.1.0")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("iris_model 1.0.0 and 1.1.0 on 2 flips: the first")
+    found = json.loads((tmp_path / "blame.json").read_text())
+    assert found["inputs"] == 2 and found["first"] == "cap"
+    assert {s["name"]: s["differs"] for s in found["steps"]}["classify"] is True
+    same = run(tmp_path, "--live", "1.0.0", "--shadow", "1.0.0")
+    assert "no step differs" in same.stdout
+
+
+def test_blame_says_what_is_missing(tmp_path: Path) -> None:
+    done = run(tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("cannot blame: ") and "--data" in done.stderr
+    keep(tmp_path)
+    assert "nobody to blame" in run(tmp_path).stderr
