@@ -287,7 +287,8 @@ def test_bodies_just_over_the_cap_pass_at_once_when_sent_in_one_piece(
 def test_early_answer_is_passed_on_when_the_upload_has_come_to_a_halt(shadow, start):
     def refuse_early():
         connection, _ = server.accept()
-        while not connection.recv(65536):  # only looked whether live is there
+        # Others only look whether live is there, or ask for its artefact.
+        while not connection.recv(65536).startswith(b"POST"):
             connection.close()
             connection, _ = server.accept()
         with connection:

@@ -78,37 +78,41 @@ def test_gate_is_open_when_neither_is_surely_better(store, tmp_path):
 def test_nobody_wins_when_both_versions_are_wrong(store, tmp_path):
     store.join_labels(of(range(FLIPS), "c"))
     labels = gate(tmp_path)[0].labels
-    assert (labels.inputs, labels.flips) == (40, 40)
+    assert labels.flips == 40
     assert (labels.live_alone_right, labels.shadow_alone_right) == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("flips", "agreements", "inputs"), [(40, 0, 1000), (10, 0, 250), (0, 30, 30)]
-)
+@pytest.mark.parametrize(("flips", "inputs"), [(40, 1000), (10, 250)])
 def test_labels_of_a_share_of_the_flips_stand_for_that_share_of_all_inputs(
-    store, tmp_path, flips, agreements, inputs
+    store, tmp_path, flips, inputs
 ):
     store.join_labels(of(range(flips), "a"))
-    store.join_labels(of(range(FLIPS, FLIPS + agreements), "a"))
     assert gate(tmp_path)[0].evidence.labelled.inputs == inputs
+
+
+def test_gate_is_not_asked_when_only_agreements_have_labels(store, tmp_path):
+    assert store.join_labels(of(range(FLIPS, 100), "a")) == Joined(unused=60)
+    assert gate(tmp_path)[1] is None
 
 
 def test_label_counts_once_when_it_is_sent_again(store, tmp_path):
     store.join_labels(of([1, 2], "a"))
     again = store.join_labels([*of([1], "a"), *of([2], "b"), *of([3, 3], "a")])
     assert again == Joined(joined=1, repeated=2, conflicting=(1,))
-    assert gate(tmp_path)[0].labels.inputs == 3
+    assert gate(tmp_path)[0].labels.flips == 3
 
 
-def test_label_is_unknown_when_no_first_answer_bears_its_id(store):
-    store.write(Batch([sent(1, "repeat"), sent(5000, "twice"), sent(5001, "twice")]))
+def test_label_is_unused_when_no_first_answer_bears_its_id(store):
+    again = [sent(1, "repeat", shadow="b")]
+    again += [sent(x, "twice", shadow="b") for x in (5000, 5001)]
+    store.write(Batch(again))
     given = [
         TrueLabel("r1", 1, "a"),
         TrueLabel("nobody", 0, "a"),
         TrueLabel("repeat", 0, "a"),
         TrueLabel("twice", 0, "a"),
     ]
-    assert store.join_labels(given) == Joined(unknown=(0, 1, 2, 3))
+    assert store.join_labels(given) == Joined(unused=4)
 
 
 def test_label_belongs_to_its_row_when_a_request_has_several(store, tmp_path):
@@ -225,15 +229,15 @@ def test_labels_reach_the_verdict_when_sent_by_post_and_by_file(system, tmp_path
     file.write_text("request_id,row,label\n" + "".join(rows))
     done = system.run("label", str(file))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "joined 29, repeated 1, unknown 0, conflicting 0\n"
+    assert done.stdout == "joined 29, repeated 1, unused 0, conflicting 0\n"
     file.write_text("request_id,row,label\nid-0,0,virginica\nnobody,0,setosa\n")
     done = system.run("label", str(file))
     assert done.returncode == 1
-    assert done.stderr == "line 2: conflicting\nline 3: unknown\n"
+    assert done.stderr == "line 2: has another label\n"
+    assert done.stdout == "joined 0, repeated 0, unused 1, conflicting 1\n"
     report = system.report()
     assert report["labels"] == {
-        "inputs": 30,
-        "flips": 30,
+        "labelled": 30,
         "negative_flips": 30,
         "positive_flips": 0,
         "queue": [],

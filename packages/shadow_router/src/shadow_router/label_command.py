@@ -22,7 +22,7 @@ _SHOWN = 20
 def label(
     file: Annotated[Path, typer.Argument(help="CSV of request_id,row,label; - reads.")],
 ) -> None:
-    """Send true labels to the running collector; exit code 1 if some did not fit."""
+    """Send true labels to the running collector; exit code 1 if some contradict."""
     from shadow_router.controls import KEY_NAME, read_keys
     from shadow_router.settings import load_settings
 
@@ -39,20 +39,19 @@ def label(
         except OSError as error:
             raise LabelsRefused(f"{file}: {error.strerror}") from None
     typer.echo(", ".join(f"{name} {n:,}" for name, n in counts.items()))
-    raise typer.Exit(1 if counts["unknown"] or counts["conflicting"] else 0)
+    raise typer.Exit(1 if counts["conflicting"] else 0)
 
 
 def _send_all(lines: IO[str], where: tuple[str, int], key: str) -> dict[str, int]:
-    counts = dict.fromkeys(("joined", "repeated", "unknown", "conflicting"), 0)
+    counts = dict.fromkeys(("joined", "repeated", "unused", "conflicting"), 0)
     for first, chunk in _chunks(lines):
         answer = _send(chunk, where, key)
-        for name in ("joined", "repeated"):
+        for name in ("joined", "repeated", "unused"):
             counts[name] += answer[name]
-        misfits = [(at, n) for n in ("unknown", "conflicting") for at in answer[n]]
-        for place, name in sorted(misfits):
-            if counts["unknown"] + counts["conflicting"] < _SHOWN:
-                typer.echo(f"line {first + place}: {name}", err=True)
-            counts[name] += 1
+        for place in answer["conflicting"]:
+            if counts["conflicting"] < _SHOWN:
+                typer.echo(f"line {first + place}: has another label", err=True)
+            counts["conflicting"] += 1
     return counts
 
 

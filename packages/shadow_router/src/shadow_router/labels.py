@@ -103,8 +103,7 @@ def totals_json(totals: LabelTotals) -> dict[str, object]:
     """Return sums and queue; a negative flip is a right answer lost."""
     fields = asdict(totals)
     return {
-        "inputs": fields["inputs"],
-        "flips": fields["flips"],
+        "labelled": fields["flips"],
         "negative_flips": fields["live_alone_right"],
         "positive_flips": fields["shadow_alone_right"],
         "queue": fields["wanted"],

@@ -13,7 +13,7 @@ from shadow_router.latency import fine_bucket_of
 from shadow_router.records import COMPARED, FAILED, Comparison, Fate, Unit
 from shadow_router.store import schema
 from shadow_router.store.adding import add
-from shadow_router.store.labelling import write_answers
+from shadow_router.store.labelling import write_flips
 
 _MINUTE_NS = 60 * 10**9
 #: Databases take so many values in one statement at the least.
@@ -120,7 +120,7 @@ def write_evidence(connection: sa.Connection, items: Sequence[Comparison]) -> No
         sums.take(item)
     _write_inputs(connection, sums)
     _write_sums(connection, sums)
-    write_answers(connection, sums.firsts)
+    write_flips(connection, sums.firsts)
 
 
 def _known(connection: sa.Connection, digests: list[bytes]) -> dict[bytes, bytes]:
