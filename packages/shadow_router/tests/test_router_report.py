@@ -158,9 +158,9 @@ def test_bodies_are_capped_and_rows_are_not_when_all_differ(live, start):
         return True
 
     with FakeServer(fail) as shadow:
-        system = start(live.url, shadow.url)
+        system = start(live.url, shadow.url, KEEP_DISCREPANCIES=100)
         post_many(system, 250)
         assert system.settled_fates() == {"shadow_error": 250}
         path = system.directory / "comparisons.sqlite"
         with contextlib.closing(sqlite3.connect(path)) as database:
-            assert database.execute("SELECT count(*) FROM bodies").fetchone() == (200,)
+            assert database.execute("SELECT count(*) FROM discrepancies").fetchone() == (100,)

@@ -10,7 +10,7 @@ import typer
 from loguru import logger
 
 from shadow_router import __version__
-from shadow_router.errors import ShadowRouterError
+from shadow_router.errors import ShadowRouterError, StoreAway
 
 app = typer.Typer(
     help="Differential testing of two versions of one model on the same traffic.",
@@ -82,7 +82,8 @@ def report(
     from shadow_router.summary import summarise
 
     settings = load_settings()
-    output.write_text(render_file(summarise(settings.data_dir)), encoding="utf-8")
+    found = summarise(settings.data_dir, settings.store_url)
+    output.write_text(render_file(found), encoding="utf-8")
     typer.echo(f"wrote {output}", err=True)
 
 
@@ -102,7 +103,8 @@ def verdict(
     from shadow_router.summary import summarise
     from shadow_router.verdict import EXIT_CODES
 
-    found = summarise(load_settings().data_dir)
+    settings = load_settings()
+    found = summarise(settings.data_dir, settings.store_url)
     as_text = bundle.as_text(found)
     typer.echo(json.dumps(bundle.as_json(found)) if as_json else as_text)
     raise typer.Exit(EXIT_CODES[found.verdict.state])
@@ -118,7 +120,8 @@ def audit(
     from shadow_router import audit as books
     from shadow_router.settings import load_settings
 
-    found = books.audit(load_settings().data_dir)
+    settings = load_settings()
+    found = books.audit(settings.data_dir, store_url=settings.store_url)
     text = json.dumps(books.as_json(found)) if as_json else books.as_text(found)
     typer.echo(text)
     raise typer.Exit(0 if found.balances else 1)
@@ -136,6 +139,10 @@ def main() -> None:
     )
     try:
         app()
+    except StoreAway as error:
+        print(f"shadow-router: {error}", file=sys.stderr)
+        # EX_TEMPFAIL: whoever started it may try again.
+        sys.exit(75)
     except ShadowRouterError as error:
         print(f"shadow-router: {error}", file=sys.stderr)
         # EX_CONFIG: trying again without a change will not help.

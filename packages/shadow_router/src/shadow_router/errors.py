@@ -8,6 +8,7 @@ ShadowRouterError
 ├── DataDirectoryBusy     a second collector on one data directory
 ├── DataDirectoryMissing  report or audit asked of a directory with no books
 ├── StoreUnreadable       the store is damaged, or of another version
+├── StoreAway             the store cannot be opened now; trying again may help
 ├── FrameInvalid          bytes from the other process are not a frame
 ├── AnswerUnreadable      an answer cannot be compared; carries the reason
 └── UpstreamFailed        a request to live or shadow has no complete answer
@@ -54,6 +55,10 @@ class DataDirectoryBusy(ShadowRouterError):
 
 class DataDirectoryMissing(ShadowRouterError):
     """Raised when a data directory holds no books to read."""
+
+
+class StoreAway(ShadowRouterError):
+    """Raised when the store cannot be opened now: full, locked or out of reach."""
 
 
 class StoreUnreadable(ShadowRouterError):

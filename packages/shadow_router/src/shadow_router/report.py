@@ -5,6 +5,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from loguru import logger
+
 from shadow_router.asgi import (
     Headers,
     Receive,
@@ -15,6 +17,7 @@ from shadow_router.asgi import (
     send_head,
 )
 from shadow_router.bundle import as_json
+from shadow_router.errors import StoreUnreadable
 from shadow_router.http_client import parse_origin
 from shadow_router.metrics import render_metrics
 from shadow_router.page import policy, render_fragment, render_page
@@ -46,6 +49,7 @@ class PrivateApp:
     ) -> None:
         self._live = parse_origin(settings.live_url)
         self._directory = directory
+        self._store_url = settings.store_url
         self._has_router = has_router
         self._views: dict[str, tuple[Callable[[Summary], bytes], bytes]] = {
             "/": (lambda summary: render_page(summary).encode(), _HTML),
@@ -69,11 +73,22 @@ class PrivateApp:
             await self._readyz(send)
         elif path in self._views:
             render, kind = self._views[path]
-            # Reading the store takes milliseconds; the loop has exchanges to serve.
-            body = await asyncio.to_thread(lambda: render(summarise(self._directory)))
-            await _send(send, body, kind)
+            await self._show(send, render, kind)
         else:
             await _send_problem(send, 404)
+
+    async def _show(
+        self, send: Send, render: Callable[[Summary], bytes], kind: bytes
+    ) -> None:
+        directory, url = self._directory, self._store_url
+        try:
+            # Reading the store takes milliseconds; the loop has exchanges to serve.
+            body = await asyncio.to_thread(lambda: render(summarise(directory, url)))
+        except StoreUnreadable as error:
+            logger.error("no report: {}", error)
+            await _send_problem(send, 503)
+        else:
+            await _send(send, body, kind)
 
     async def _readyz(self, send: Send) -> None:
         """Say whether clients can be served; the shadow has no part in that."""

@@ -1,12 +1,15 @@
 """
 The database: the only package that knows SQL.
 
-One SQLite file in WAL mode with one writing process. The counters of a batch and its
-rows are committed in one transaction, so that one can be checked against the other.
-`synchronous = NORMAL` survives the death of the process; after a power cut the last
-batches may be missing, which the router's own books then show as `dropped_crash`.
+One SQLite file in WAL mode with one writing process, or one PostgreSQL database for
+several. The counters of a batch and its rows are committed in one transaction, so that
+one can be checked against the other. In SQLite `synchronous = NORMAL` survives the
+death of the process; after a power cut the last batches may be missing, which the
+router's own books then show as `dropped_crash`.
 """
 
+from shadow_router.store.engine import FILE_NAME, StoreFailed
+from shadow_router.store.keeping import Keep
 from shadow_router.store.reading import (
     Discrepancy,
     LatencySums,
@@ -16,13 +19,13 @@ from shadow_router.store.reading import (
     read_discrepancies,
     read_totals,
 )
-from shadow_router.store.schema import FILE_NAME, StoreFailed
 from shadow_router.store.writing import Batch, Store
 
 __all__ = [
     "FILE_NAME",
     "Batch",
     "Discrepancy",
+    "Keep",
     "LatencySums",
     "Store",
     "StoreFailed",

@@ -1,17 +1,23 @@
 """The reading end of the store, for the report and the audit."""
 
+import json
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
+from pydantic import SecretStr
 
+from shadow_router.books import Page, RunState
 from shadow_router.errors import DataDirectoryMissing, StoreUnreadable
 from shadow_router.evidence import Sketch, Tallies, Tried
 from shadow_router.records import Fate, Flow
-from shadow_router.store import schema
+from shadow_router.store import migrating, schema
+from shadow_router.store.engine import FILE_NAME, open_engine, reason_of, shown_store
 
 #: The pace of late is that of so many minutes.
 _PACE_MINUTES = 10
@@ -26,7 +32,10 @@ class StoredBooks:
     flows: Mapping[str, Flow]
     #: Requests received by each router whose books are closed.
     finals: Mapping[str, int]
+    #: Rows of comparisons, those that were let go of included.
     rows_by_fate: Mapping[str, int]
+    #: What the routers' files said when they were last written here, by router id.
+    pages: Mapping[str, Page]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,7 @@ class Totals:
 
     counters: Mapping[tuple[str, str, str], int]
     finals: Mapping[str, int]
+    pages: Mapping[str, Page]
     confusion: Mapping[tuple[str, str], int]
     latencies: tuple[LatencySums, ...]
     #: Version and digest by role, as often as either changed; empty text: not told.
@@ -76,17 +86,20 @@ class Discrepancy:
 
 
 @contextmanager
-def _reading(directory: Path) -> Iterator[sa.Connection]:
-    if not (directory / schema.FILE_NAME).exists():
+def _reading(directory: Path, url: SecretStr | None) -> Iterator[sa.Connection]:
+    if url is None and not (directory / FILE_NAME).exists():
         raise DataDirectoryMissing(f"{directory} holds no comparisons yet")
-    engine = schema.open_engine(directory, read_only=True)
+    engine = open_engine(directory, url, read_only=True)
     try:
         with engine.begin() as connection:
-            schema.check_layout(connection)
+            if migrating.is_empty(connection):
+                where = shown_store(directory, url)
+                raise DataDirectoryMissing(f"{where} holds no comparisons yet")
+            migrating.check_layout(connection)
             _check_fates(connection)
             yield connection
-    except sa.exc.DatabaseError as error:
-        reason = f"{directory / schema.FILE_NAME}: {error.orig}"
+    except sa.exc.SQLAlchemyError as error:
+        reason = f"{shown_store(directory, url)}: {reason_of(error, url)}"
         raise StoreUnreadable(reason) from None
     finally:
         engine.dispose()
@@ -109,7 +122,26 @@ def _finals(connection: sa.Connection) -> dict[str, int]:
     return {row.router_id: row.received for row in rows}
 
 
-def read_books(directory: Path) -> StoredBooks:
+def _pages(connection: sa.Connection) -> dict[str, Page]:
+    rows = connection.execute(sa.select(schema.pages))
+    return {
+        row.router_id: Page(
+            router_id=row.router_id,
+            is_alive=row.is_alive,
+            state=RunState(row.state),
+            received=row.received,
+            in_flight=row.in_flight,
+            queue_items=row.queue_items,
+            queue_bytes=row.queue_bytes,
+            handed=row.handed,
+            dropped_writer=row.dropped_writer,
+            fates={Fate(name): n for name, n in json.loads(row.fates).items()},
+        )
+        for row in rows
+    }
+
+
+def read_books(directory: Path, url: SecretStr | None = None) -> StoredBooks:
     """
     Return counters, gauges and the rows behind them, as of one moment.
 
@@ -118,9 +150,7 @@ def read_books(directory: Path) -> StoredBooks:
     DataDirectoryMissing
         If no collector has ever run on the directory.
     """
-    fate = schema.comparisons.c.fate
-    grouped = sa.select(fate, sa.func.count()).group_by(fate)
-    with _reading(directory) as connection:
+    with _reading(directory, url) as connection:
         flows = connection.execute(sa.select(schema.flows))
         return StoredBooks(
             counters=_counters(connection),
@@ -129,18 +159,29 @@ def read_books(directory: Path) -> StoredBooks:
                 for row in flows
             },
             finals=_finals(connection),
-            rows_by_fate={name: n for name, n in connection.execute(grouped)},
+            rows_by_fate=_rows_by_fate(connection),
+            pages=_pages(connection),
         )
 
 
-def read_totals(directory: Path) -> Totals:
+def _rows_by_fate(connection: sa.Connection) -> dict[str, int]:
+    fate = schema.comparisons.c.fate
+    rows = Counter[str]()
+    there = sa.select(fate, sa.func.count()).group_by(fate)
+    for query in (there, sa.select(schema.pruned)):
+        rows.update({name: n for name, n in connection.execute(query)})
+    return rows
+
+
+def read_totals(directory: Path, url: SecretStr | None = None) -> Totals:
     """Return the sums; raises as `read_books` does, and never scans the rows."""
-    with _reading(directory) as connection:
+    with _reading(directory, url) as connection:
         pairs = connection.execute(sa.select(schema.confusion))
         by_time = sa.select(schema.rules.c.text).order_by(schema.rules.c.at_ns)
         return Totals(
             counters=_counters(connection),
             finals=_finals(connection),
+            pages=_pages(connection),
             confusion={(row.live, row.shadow): row.n for row in pairs},
             latencies=_latencies(connection),
             versions=_versions(connection),
@@ -209,31 +250,29 @@ def _latencies(connection: sa.Connection) -> tuple[LatencySums, ...]:
     return tuple(LatencySums(*key, counts[key], sums[key]) for key in sorted(counts))
 
 
-def read_discrepancies(directory: Path, limit: int) -> list[Discrepancy]:
-    """Return the newest discrepancies whose bodies were kept, newest first."""
-    c, b = schema.comparisons, schema.bodies
-    joined = (
-        sa.select(c, b.c.request, b.c.live, b.c.shadow)
-        .join(b, b.c.comparison_id == c.c.id)
-        .order_by(c.c.id.desc())
-        .limit(limit)
+def read_discrepancies(
+    directory: Path, limit: int, url: SecretStr | None = None
+) -> list[Discrepancy]:
+    """Return the newest discrepancies that were kept, newest first."""
+    table = schema.discrepancies
+    newest = sa.select(table).order_by(table.c.id.desc()).limit(limit)
+    with _reading(directory, url) as connection:
+        return [_discrepancy(row) for row in connection.execute(newest)]
+
+
+def _discrepancy(row: sa.Row[Any]) -> Discrepancy:
+    return Discrepancy(
+        request_id=row.request_id,
+        at_ns=row.at_ns,
+        fate=Fate(row.fate),
+        reason=row.reason,
+        live_labels=row.live_labels,
+        shadow_labels=row.shadow_labels,
+        max_delta=row.max_delta,
+        live_margin=row.live_margin,
+        live_status=row.live_status,
+        shadow_status=row.shadow_status,
+        request=row.request,
+        live=row.live,
+        shadow=row.shadow,
     )
-    with _reading(directory) as connection:
-        return [
-            Discrepancy(
-                request_id=row.request_id,
-                at_ns=row.at_ns,
-                fate=Fate(row.fate),
-                reason=row.reason,
-                live_labels=row.live_labels,
-                shadow_labels=row.shadow_labels,
-                max_delta=row.max_delta,
-                live_margin=row.live_margin,
-                live_status=row.live_status,
-                shadow_status=row.shadow_status,
-                request=row.request,
-                live=row.live,
-                shadow=row.shadow,
-            )
-            for row in connection.execute(joined)
-        ]
