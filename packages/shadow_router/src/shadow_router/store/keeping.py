@@ -7,11 +7,13 @@ step is one short transaction of its own.
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
+from shadow_router.records import Fate
 from shadow_router.store import schema
 from shadow_router.store.adding import add
 
@@ -71,31 +73,42 @@ def _prune_comparisons(connection: sa.Connection, most: int, oldest_ns: int) -> 
 def _prune_discrepancies(connection: sa.Connection, keep: Keep, oldest_ns: int) -> bool:
     row = schema.discrepancies.c
     first = sa.select(row.id, row.fate, row.bytes, row.at_ns).order_by(row.id)
-    stale = [
-        found
-        for found in connection.execute(first.limit(_BODIES_STEP))
-        if found.at_ns < oldest_ns
-    ]
+    oldest = connection.execute(first.limit(_BODIES_STEP))
+    stale = [found for found in oldest if found.at_ns < oldest_ns]
     _let_go(connection, stale)
     is_more = len(stale) == _BODIES_STEP
-    sizes = read_kept(connection)
-    fates = [name for name in sizes if name not in (schema.INPUTS, schema.HALVINGS)]
-    for fate in fates:
-        excess = min(sizes[fate][0] - keep.discrepancies, _BODIES_STEP)
+    for fate, (n, _) in _sizes_of_fates(connection).items():
+        excess = min(n - keep.discrepancies, _BODIES_STEP)
         if excess > 0:
             of_fate = first.where(row.fate == fate).limit(excess)
             _let_go(connection, connection.execute(of_fate).all())
             is_more |= excess == _BODIES_STEP
-    if sum(sizes[fate][1] for fate in fates) > keep.body_bytes:
-        # The fate that takes the most room gives it: a flood hides no rarity.
-        largest = max(fates, key=lambda fate: sizes[fate][1])
-        of_fate = first.where(row.fate == largest).limit(_BODIES_STEP // 10)
-        _let_go(connection, connection.execute(of_fate).all())
-        is_more = True
-    return is_more
+    return _prune_bytes(connection, first, keep.body_bytes) or is_more
 
 
-def _let_go(connection: sa.Connection, rows: Iterable[sa.Row[tuple[int, ...]]]) -> None:
+def _prune_bytes(connection: sa.Connection, first: sa.Select[Any], most: int) -> bool:
+    sizes = {fate: size for fate, (_, size) in _sizes_of_fates(connection).items()}
+    excess = sum(sizes.values()) - most
+    if excess <= 0:
+        return False
+    # The fate that takes the most room gives it: a flood hides no rarity.
+    largest = max(sizes, key=lambda fate: sizes[fate])
+    of_fate = first.where(schema.discrepancies.c.fate == largest)
+    going: list[sa.Row[Any]] = []
+    for found in connection.execute(of_fate.limit(_BODIES_STEP)):
+        if excess > 0:
+            going.append(found)
+            excess -= found.bytes
+    _let_go(connection, going)
+    return excess > 0
+
+
+def _sizes_of_fates(connection: sa.Connection) -> dict[str, tuple[int, int]]:
+    kept = read_kept(connection)
+    return {name: kept[name] for name in kept.keys() & set(Fate)}
+
+
+def _let_go(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> None:
     numbers, sizes = Counter[str](), Counter[str]()
     for found in rows:
         numbers[found.fate] -= 1

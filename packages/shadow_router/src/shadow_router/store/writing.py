@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from shadow_router.books import Page
+from shadow_router.errors import ShadowRouterError
 from shadow_router.latency import bucket_of
 from shadow_router.records import Comparison, Fate, Flow
 from shadow_router.rules import Rules
@@ -66,8 +67,12 @@ class Store:
         self._written = 0
         self._engine = open_engine(directory, url)
         self._told = partial(told_when_away, directory, url)
-        with self._told(), writing(self._engine) as connection:
-            migrating.prepare(connection)
+        try:
+            with self._told(), writing(self._engine) as connection:
+                migrating.prepare(connection)
+        except ShadowRouterError:
+            self.close()
+            raise
 
     def note_rules(self, rules: Rules) -> None:
         """Keep the rules that comparisons are made by from now on."""
