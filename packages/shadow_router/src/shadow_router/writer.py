@@ -99,8 +99,9 @@ class Writer:
                 await asyncio.sleep(_BATCH_S)
             except TimeoutError:
                 pass
-            await self.flush()
-            await self._prune()
+            if not self._is_closing:
+                await self.flush()
+                await self._prune()
 
     async def flush(self) -> None:
         """Return once everything taken so far is stored or counted as lost."""
@@ -177,7 +178,7 @@ class Writer:
             self._on_lost(router_id, n)
 
     async def _prune(self) -> None:
-        if monotonic() < self._prune_due:
+        if self._is_closing or monotonic() < self._prune_due:
             return
         is_more = False
         try:

@@ -95,7 +95,7 @@ def _open_postgresql(url: SecretStr, read_only: bool) -> sa.Engine:
             # Writers take turns, so each statement should see what the last one left;
             # a reader wants one state for all it reads.
             isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
-            execution_options={"postgresql_readonly": read_only},
+            execution_options={"postgresql_readonly": True} if read_only else {},
             # An idle connection that a restart has cut is replaced, not used.
             pool_pre_ping=True,
             pool_size=2,

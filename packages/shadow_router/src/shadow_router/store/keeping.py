@@ -109,6 +109,8 @@ def _sizes_of_fates(connection: sa.Connection) -> dict[str, tuple[int, int]]:
 
 
 def _let_go(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> None:
+    if not rows:
+        return
     numbers, sizes = Counter[str](), Counter[str]()
     for found in rows:
         numbers[found.fate] -= 1
@@ -133,7 +135,7 @@ def _prune_inputs(connection: sa.Connection, most: int) -> bool:
     over = sa.select(digest).where(digest >= first_uncounted(halvings)).limit(_STEP)
     gone = 0
     if halvings:
-        table = sa.delete(schema.inputs).where(digest.in_(over.scalar_subquery()))
+        table = sa.delete(schema.inputs).where(digest.in_(over))
         gone = connection.execute(table).rowcount
         less = {"name": schema.INPUTS, "n": -gone, "bytes": 0}
         add(connection, schema.kept, [less] if gone else [])
