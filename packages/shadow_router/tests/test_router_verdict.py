@@ -239,6 +239,13 @@ def test_segments_name_those_too_rare_to_be_judged_alone():
     assert "and 2 more" in found.reason
 
 
+def test_segments_are_not_asked_when_all_are_too_rare():
+    many = {f"class {k}": Tried(N / 200, 0) for k in range(200)}
+    verdict = judge(with_tallies(segments=many))
+    assert verdict.state is State.PASS
+    assert verdict.absent["segments"] == "none holds 1% of the inputs"
+
+
 def test_latency_asks_the_servers_clocks_when_most_answers_tell_them():
     slow, quick = sketch(2.0), sketch(1.0)
     both = with_tallies(sketches={"server": quick, "caller": slow})

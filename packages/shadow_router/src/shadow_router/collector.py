@@ -7,6 +7,7 @@ open. Together with the committed fates they account for everything handed to it
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -281,7 +282,8 @@ def comparison_of(
     if isinstance(answer, Difference):
         shadow, difference = None, answer
     else:
-        shadow, difference = answer, compare(live, answer, rules)
+        day = datetime.fromtimestamp(exchange.at_ns / 1e9, UTC).date()
+        shadow, difference = answer, compare(live, answer, rules, day)
     evidence = evidence_of(exchange, difference, rules)
     keys = (evidence.request_digest, evidence.units)
     return Comparison(router_id, exchange, live, shadow, difference, *keys)

@@ -7,7 +7,7 @@ surprise a client of live is a contract break with its reason.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 
 from shadow_router.answers import (
     Prediction,
@@ -24,7 +24,7 @@ _DEEPEST = 64
 
 
 def compare(
-    live: Observation, shadow: Observation, rules: Rules, today: date | None = None
+    live: Observation, shadow: Observation, rules: Rules, day: date = date.min
 ) -> Difference:
     """
     Return the one fate of a request that both versions answered.
@@ -35,8 +35,8 @@ def compare(
         Two answers to the same bytes; live's status is below 500.
     rules : Rules
         Where to look and how far apart is close.
-    today : date, optional
-        The day by which ignore rules expire; by default the present one in UTC.
+    day : date, optional
+        The day of the request, by which ignore rules expire; by default none does.
 
     Returns
     -------
@@ -53,10 +53,7 @@ def compare(
     if media_type(live) != "application/json":
         is_same = live.body == shadow.body
         return _same() if is_same else _break("body differs and is not JSON")
-    ignored: frozenset[str] = frozenset()
-    if rules.ignore:
-        ignored = rules.ignored_on(today or datetime.now(UTC).date())
-    return _compare_predictions(live.body, shadow.body, rules, ignored)
+    return _compare_predictions(live.body, shadow.body, rules, rules.ignored_on(day))
 
 
 def _same() -> Difference:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from math import inf
 
-from shadow_router.evidence import Evidence, Sketch
+from shadow_router.evidence import Evidence, Sketch, Tallies, Tried
 from shadow_router.latency import FINE_BUCKETS, FINE_RATIO, fine_edges_ms
 from shadow_router.parts import Gate, Part, State, decided
 from shadow_router.records import COMPARED, FAILED, Bounds, Fate
@@ -120,11 +120,16 @@ def class_mix(evidence: Evidence, rules: Rules, alpha: float) -> Gate:
     return decided("class_mix", parts)
 
 
+def covered_segments(tallies: Tallies) -> dict[str, Tried]:
+    """Return the segments that hold enough of the inputs to be judged alone."""
+    least = COVERED * tallies.inputs
+    return {k: v for k, v in tallies.segments.items() if v.trials >= least}
+
+
 def segments(evidence: Evidence, rules: Rules, alpha: float) -> Gate:
     """Return whether flips are as rare in every segment as they must be in all."""
     tallies, limit = evidence.tallies, rules.thresholds.segments
-    least = COVERED * tallies.inputs
-    covered = {k: v for k, v in tallies.segments.items() if v.trials >= least}
+    covered = covered_segments(tallies)
     parts = [
         _share(name, tried.count, tried.trials, limit, alpha / len(covered))
         for name, tried in sorted(covered.items())

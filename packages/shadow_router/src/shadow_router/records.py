@@ -137,7 +137,7 @@ class Unit:
 
     digest: bytes
     row: RowDifference
-    #: Feature bins, such as `petal_length_cm < 2.5`.
+    #: Feature bins, such as `age < 40`.
     bins: tuple[str, ...] = ()
 
 

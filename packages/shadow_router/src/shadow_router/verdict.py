@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from shadow_router.evidence import Evidence, Lanes, Tallies, Tried, scaled
-from shadow_router.gates import GATES, Judge
+from shadow_router.gates import COVERED, GATES, Judge, covered_segments
 from shadow_router.parts import Gate, State
 from shadow_router.records import COMPARED, LOST, SKIPPED, Bounds, Fate
 from shadow_router.rules import DEFAULT, Rules
@@ -159,6 +159,9 @@ def _absent(evidence: Evidence, rules: Rules) -> dict[str, str]:
             absent[name] = "the rules name no probabilities"
     if rules.thresholds.shifts is None:
         absent["shifts"] = f"the profile {rules.profile} allows numbers to move"
+    tallies = evidence.tallies
+    if tallies.segments and not covered_segments(tallies):
+        absent["segments"] = f"none holds {COVERED:.0%} of the inputs"
     if evidence.labelled is None:
         absent["labels"] = "no labels have arrived"
     return absent

@@ -124,21 +124,12 @@ def _finals(connection: sa.Connection) -> dict[str, int]:
 
 def _pages(connection: sa.Connection) -> dict[str, Page]:
     rows = connection.execute(sa.select(schema.pages))
-    return {
-        row.router_id: Page(
-            router_id=row.router_id,
-            is_alive=row.is_alive,
-            state=RunState(row.state),
-            received=row.received,
-            in_flight=row.in_flight,
-            queue_items=row.queue_items,
-            queue_bytes=row.queue_bytes,
-            handed=row.handed,
-            dropped_writer=row.dropped_writer,
-            fates={Fate(name): n for name, n in json.loads(row.fates).items()},
-        )
-        for row in rows
-    }
+    return {row.router_id: _page(json.loads(row.page)) for row in rows}
+
+
+def _page(said: dict[str, Any]) -> Page:
+    fates = {Fate(name): n for name, n in said["fates"].items()}
+    return Page(**said | {"state": RunState(said["state"]), "fates": fates})
 
 
 def read_books(directory: Path, url: SecretStr | None = None) -> StoredBooks:

@@ -54,16 +54,8 @@ pages = sa.Table(
     metadata,
     sa.Column("router_id", _text, primary_key=True),
     sa.Column("at_ns", _integer, nullable=False),
-    sa.Column("is_alive", sa.Boolean, nullable=False),
-    sa.Column("state", sa.Integer, nullable=False),
-    sa.Column("received", _integer, nullable=False),
-    sa.Column("in_flight", _integer, nullable=False),
-    sa.Column("queue_items", _integer, nullable=False),
-    sa.Column("queue_bytes", _integer, nullable=False),
-    sa.Column("handed", _integer, nullable=False),
-    sa.Column("dropped_writer", _integer, nullable=False),
-    # JSON, by fate.
-    sa.Column("fates", _text, nullable=False),
+    # JSON, by the names of `books.Page`.
+    sa.Column("page", _text, nullable=False),
 )
 # The last batch of each writing process: after a broken connection this alone tells
 # whether a commit went through.

@@ -5,7 +5,7 @@ import secrets
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -191,20 +191,8 @@ def _write_gauges(connection: sa.Connection, batch: Batch) -> None:
 
 
 def _page(page: Page) -> dict[str, object]:
-    fates = {fate.value: n for fate, n in page.fates.items()}
-    return {
-        "router_id": page.router_id,
-        "at_ns": time.time_ns(),
-        "is_alive": page.is_alive,
-        "state": page.state.value,
-        "received": page.received,
-        "in_flight": page.in_flight,
-        "queue_items": page.queue_items,
-        "queue_bytes": page.queue_bytes,
-        "handed": page.handed,
-        "dropped_writer": page.dropped_writer,
-        "fates": json.dumps(fates),
-    }
+    text = json.dumps(asdict(page))
+    return {"router_id": page.router_id, "at_ns": time.time_ns(), "page": text}
 
 
 def _write_sums(connection: sa.Connection, items: Sequence[Comparison]) -> None:
