@@ -8,10 +8,12 @@ open. Together with the committed fates they account for everything handed to it
 import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from loguru import logger
 
+from shadow_router.accounts import read_pages
 from shadow_router.answers import predict_ms
 from shadow_router.books import SUFFIX, WriterTally, find_books, read_page
 from shadow_router.breaker import Breaker
@@ -37,6 +39,8 @@ from shadow_router.writer import Writer
 # Small: what waits for a slow shadow should wait in the router's bounded queue.
 _STREAM_LIMIT = 64 * 1024
 _FINALISE_EVERY_S = 1.0
+#: What may end one router's connection and leaves the others alone.
+_ENDS = (FrameInvalid, ConnectionError, FileNotFoundError)
 
 
 @dataclass(slots=True)
@@ -74,7 +78,8 @@ class Collector:
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: set[asyncio.Task[None]] = set()
         self._background: list[asyncio.Task[None]] = []
-        self._writer = Writer(store, self._flows, self._lose)
+        read = partial(read_pages, directory, ())
+        self._writer = Writer(store, self._flows, self._lose, read)
         self._server: asyncio.Server | None = None
         self._socket: Path
 
@@ -139,7 +144,7 @@ class Collector:
                 # Everything taken is stored: the router may forget it.
                 writer.write(b"\x01")
                 await writer.drain()
-        except (FrameInvalid, ConnectionError, FileNotFoundError) as error:
+        except (*_ENDS, StoreFailed) as error:
             logger.warning("a router's connection ended: {}", type(error).__name__)
         except asyncio.CancelledError:
             # A stop: what was taken is settled by `stop`, the rest stays handed.

@@ -11,6 +11,7 @@ ShadowRouterError
 ├── SwitchesUnreadable    the file of the switches is damaged, or of another version
 ├── RunClosed             a switch of a run that has ended
 ├── KeysUnreadable        the file of control keys is missing or wrong
+├── StoreAway             the store cannot be opened now; trying again may help
 ├── FrameInvalid          bytes from the other process are not a frame
 ├── AnswerUnreadable      an answer cannot be compared; carries the reason
 └── UpstreamFailed        a request to live or shadow has no complete answer
@@ -57,6 +58,10 @@ class DataDirectoryBusy(ShadowRouterError):
 
 class DataDirectoryMissing(ShadowRouterError):
     """Raised when a data directory holds no books to read."""
+
+
+class StoreAway(ShadowRouterError):
+    """Raised when the store cannot be opened now: full, locked or out of reach."""
 
 
 class StoreUnreadable(ShadowRouterError):
