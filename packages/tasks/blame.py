@@ -104,8 +104,9 @@ def side_by_side(
     live: list[Step], shadow: list[Step]
 ) -> Iterator[tuple[Step | None, Step | None]]:
     """Yield steps of the same name as pairs, and those of one version alone."""
-    names = [[step["name"] for step in side] for side in (live, shadow)]
-    for kind, a, b, c, d in SequenceMatcher(None, *names, autojunk=False).get_opcodes():
+    ours, its = ([str(step["name"]) for step in side] for side in (live, shadow))
+    matcher = SequenceMatcher(None, ours, its, autojunk=False)
+    for kind, a, b, c, d in matcher.get_opcodes():
         if kind == "equal":
             yield from zip(live[a:b], shadow[c:d], strict=True)
         else:

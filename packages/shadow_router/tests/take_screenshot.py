@@ -1,5 +1,5 @@
 """
-Take the screenshot of the report that the documents show.
+Take the pictures of the report that the documents show.
 
 ``tox exec -e router -- python packages/shadow_router/tests/take_screenshot.py URL``
 """
@@ -9,21 +9,20 @@ from pathlib import Path
 
 from report_browser import open_browser
 
-PICTURE = Path(__file__).parents[3] / "docs" / "report.png"
-VIEW = {"viewport": {"width": 1240, "height": 2420}, "color_scheme": "light"}
+DOCS = Path(__file__).parents[3] / "docs"
+VIEW = {"viewport": {"width": 1100, "height": 1080}, "color_scheme": "light"}
 
 
 def main(url):
-    """Save what is seen of a running report, from the verdict to where flips live."""
+    """Save what is first seen of a running report, and where the flips live."""
     with open_browser() as browser:
         page = browser.new_page(reduced_motion="reduce", **VIEW)
         page.goto(url)
         page.wait_for_function("document.querySelector('.plot') !== null")
-        page.get_by_role("button", name="Pause").click()
-        page.mouse.move(0, 0)
         page.wait_for_timeout(300)
-        page.locator("#pause").blur()
-        page.screenshot(path=PICTURE)
+        page.screenshot(path=DOCS / "report.png")
+        where = page.locator("section", has=page.locator("#where"))
+        where.screenshot(path=DOCS / "report-where.png")
 
 
 if __name__ == "__main__":
