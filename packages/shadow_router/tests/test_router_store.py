@@ -83,9 +83,7 @@ def place(request, tmp_path):
 
 
 def aged(item, days):
-    old = dataclasses.replace(
-        item.exchange, at_ns=time.time_ns() - int(days * DAY_NS)
-    )
+    old = dataclasses.replace(item.exchange, at_ns=time.time_ns() - int(days * DAY_NS))
     return dataclasses.replace(item, exchange=old)
 
 

@@ -98,9 +98,7 @@ def summarise(directory: Path, store_url: SecretStr | None = None) -> Summary:
         evidence=evidence,
         confusion=totals.confusion,
         latencies=totals.latencies,
-        discrepancies=tuple(
-            read_discrepancies(directory, _DISCREPANCIES, store_url)
-        ),
+        discrepancies=tuple(read_discrepancies(directory, _DISCREPANCIES, store_url)),
     )
 
 
