@@ -155,3 +155,13 @@ def test_wrong_password_is_one_line_without_it(postgresql, stopped):
     assert done.returncode == 78
     assert done.stderr.count("\n") == 1 and PASSWORD not in done.stderr
     assert "password authentication failed" in done.stderr
+
+
+def test_missing_driver_is_named_with_what_to_install(stopped, tmp_path):
+    blocked = tmp_path / "psycopg.py"
+    blocked.write_text("raise ModuleNotFoundError(__name__, name=__name__)\n")
+    url = f"postgresql+psycopg://a:{PASSWORD}@127.0.0.1:1/x"
+    done = stopped.run("verdict", SHADOW_ROUTER_STORE_URL=url, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 78
+    assert "install shadow_router[postgresql]" in done.stderr
+    assert PASSWORD not in done.stderr
