@@ -1,4 +1,4 @@
-"""A real PostgreSQL server of our own: a directory, a free port, a user who is not root."""
+"""A real PostgreSQL server of our own, run by a user who is not root."""
 
 import os
 import pwd

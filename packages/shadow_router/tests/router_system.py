@@ -101,9 +101,9 @@ class System:
 
     def wait_ready(self):
         if self._only == "router":
-            return wait_until(self._accepts, 30, "the listener")
+            return wait_until(self._accepts, 60, "the listener")
         path = "/livez" if self._only else "/readyz"
-        return wait_until(lambda: self.private_get(path)[0] == 200, 30, "readiness")
+        return wait_until(lambda: self.private_get(path)[0] == 200, 60, "readiness")
 
     def _accepts(self):
         with socket.create_connection(self.public_at):

@@ -214,6 +214,7 @@ def page(**more):
         "queue_bytes": 100,
         "handed": 4,
         "dropped_writer": 1,
+        "shed_ppm": 0,
         "fates": {Fate.SKIPPED_METHOD: 2},
     }
     return Page(**values | more)

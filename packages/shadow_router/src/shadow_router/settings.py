@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     live_url: str = "http://127.0.0.1:8001"
     shadow_url: str = "http://127.0.0.1:8002"
     data_dir: Path = Path(".shadow_router")
-    #: Of a PostgreSQL database that several collectors share; else a file in `data_dir`.
+    #: Of a PostgreSQL database that collectors share; else a file in `data_dir`.
     store_url: SecretStr | None = None
 
     #: A strictyaml file; without one the rules are those of `rules.DEFAULT`.

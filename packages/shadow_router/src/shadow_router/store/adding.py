@@ -30,9 +30,8 @@ def add(
         for column in table.columns
         if column.name not in keys
     }
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=keys, set_=numbers), listed
-    )
+    upsert = statement.on_conflict_do_update(index_elements=keys, set_=numbers)
+    connection.execute(upsert, listed)
 
 
 def put(
@@ -49,9 +48,8 @@ def put(
         for column in table.columns
         if column.name not in keys
     }
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=keys, set_=values), listed
-    )
+    upsert = statement.on_conflict_do_update(index_elements=keys, set_=values)
+    connection.execute(upsert, listed)
 
 
 def insert_missing(

@@ -54,14 +54,14 @@ def prune(connection: sa.Connection, keep: Keep) -> bool:
 def _prune_comparisons(connection: sa.Connection, most: int, oldest_ns: int) -> bool:
     row = schema.comparisons.c
     first = sa.select(row.id, row.at_ns).order_by(row.id).limit(1)
-    last = sa.select(sa.func.max(row.id)).scalar_subquery()
-    found = connection.execute(first.add_columns(last.label("last"))).first()
-    if found is None or (found.last - found.id < most and found.at_ns >= oldest_ns):
+    oldest = connection.execute(first).first()
+    last = connection.scalar(sa.select(sa.func.max(row.id))) or 0
+    if oldest is None or (last - oldest.id < most and oldest.at_ns >= oldest_ns):
         return False
     # Numbers have no gaps, since rows go from the lower end alone.
-    end = found.id + _STEP
+    end: int = oldest.id + _STEP
     stale = sa.select(sa.func.max(row.id)).where(row.id < end, row.at_ns < oldest_ns)
-    beyond = max(found.last - most, connection.scalar(stale) or 0) + 1
+    beyond: int = max(last - most, connection.scalar(stale) or 0) + 1
     end = min(end, beyond)
     by_fate = sa.select(row.fate, sa.func.count()).where(row.id < end)
     gone = connection.execute(by_fate.group_by(row.fate)).all()
@@ -94,7 +94,7 @@ def _prune_bytes(connection: sa.Connection, first: sa.Select[Any], most: int) ->
     # The fate that takes the most room gives it: a flood hides no rarity.
     largest = max(sizes, key=lambda fate: sizes[fate])
     of_fate = first.where(schema.discrepancies.c.fate == largest)
-    going: list[sa.Row[Any]] = []
+    going: list[Any] = []
     for found in connection.execute(of_fate.limit(_BODIES_STEP)):
         if excess > 0:
             going.append(found)
@@ -108,7 +108,8 @@ def _sizes_of_fates(connection: sa.Connection) -> dict[str, tuple[int, int]]:
     return {name: kept[name] for name in kept.keys() & set(Fate)}
 
 
-def _let_go(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> None:
+def _let_go(connection: sa.Connection, rows: Sequence[Any]) -> None:
+    # `Any`: a row's type says what its columns are, and not what they are called.
     if not rows:
         return
     numbers, sizes = Counter[str](), Counter[str]()

@@ -88,14 +88,13 @@ def _from_2(connection: sa.Connection) -> None:
     row, table = schema.comparisons.c, schema.discrepancies
     size = sa.func.length(bodies.c.request) + sa.func.length(bodies.c.live)
     size += sa.func.coalesce(sa.func.length(bodies.c.shadow), 0)
-    moved: dict[str, Any] = {"request": bodies.c.request, "live": bodies.c.live}
-    moved |= {"shadow": bodies.c.shadow, "bytes": size, "route": sa.literal("")}
-    named: dict[str, Any] = {**dict(row), **moved}
-    columns = [named[c.name].label(c.name) for c in table.columns]
+    moved: dict[str, sa.ColumnElement[Any]] = {"bytes": size, "route": sa.literal("")}
+    moved |= {name: bodies.c[name] for name in ("request", "live", "shadow")}
+    names = [column.name for column in table.columns]
+    columns = [moved[name] if name in moved else row[name] for name in names]
     whole = sa.select(*columns).join_from(
         bodies, schema.comparisons, row.id == bodies.c.comparison_id
     )
-    names = [column.name for column in table.columns]
     connection.execute(sa.insert(table).from_select(names, whole))
     totals = (sa.func.count(), sa.func.sum(table.c.bytes))
     by_fate = sa.select(table.c.fate, *totals).group_by(table.c.fate)
