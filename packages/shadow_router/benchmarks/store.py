@@ -1,25 +1,42 @@
 """
-Measure how many comparisons a second the collector's own work allows.
+Measure the store: how fast comparisons go in, and how fast a full one answers.
 
-One-row requests, all of them different, are compared, turned into evidence and written
-in batches as the collector does; no network takes part. Prints one line a batch size,
-the median of five rounds; sizes take turns within a round.
+Without options: one-row requests, all of them different, are compared, turned into
+evidence and go through the collector's own writer into SQLite and into PostgreSQL; no
+network takes part but the one to the server. Engines take turns within a round; the
+median round is printed, by the clock and by this process's own time on a core. The
+latter says what an idle machine would do.
+
+With `--fill N` a store of N comparisons is made by direct inserts, and the summary is
+timed on it. PostgreSQL takes part when `--url` names an empty database.
 """
 
+import argparse
+import asyncio
 import json
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
-from shadow_router.collector import comparison_of
-from shadow_router.records import Comparison, Exchange, Observation
-from shadow_router.rules import DEFAULT
-from shadow_router.store import Batch, Store
+import sqlalchemy as sa
+from pydantic import SecretStr
 
+from shadow_router.collector import comparison_of
+from shadow_router.records import Comparison, Exchange, Fate, Flow, Observation
+from shadow_router.rules import DEFAULT
+from shadow_router.store import Batch, Keep, Store, schema
+from shadow_router.store.engine import open_engine
+from shadow_router.summary import summarise
+from shadow_router.writer import Writer
+
+#: As long as a real one: it takes room in every row.
+ROUTER = "1764025200-0123456789ab"
 COUNT = 10_000
-SIZES = (150, 1000)
 ROUNDS = 5
+SUMMARIES = 5
+#: Comparisons given to the writer before the loop has its turn again.
+BURST = 50
 
 
 def answer(version: str, p: float) -> bytes:
@@ -41,7 +58,7 @@ def pair(number: int) -> tuple[Exchange, Observation]:
     timing = f"predict;dur={0.4 + number % 30 / 100}"
     headers = {"content-type": "application/json", "server-timing": timing}
     exchange = Exchange(
-        request_id=f"id-{number}",
+        request_id=f"{number:032x}",
         at_ns=time.time_ns(),
         method="POST",
         target=b"/v1/predict",
@@ -60,37 +77,177 @@ def pair(number: int) -> tuple[Exchange, Observation]:
 
 def made(exchange: Exchange, shadow: Observation) -> Comparison:
     """Return what the collector makes of them."""
-    return comparison_of("r", exchange, shadow, DEFAULT)
+    return comparison_of(ROUTER, exchange, shadow, DEFAULT)
 
 
-def measure(pairs: list[tuple[Exchange, Observation]], size: int) -> tuple[float, ...]:
-    """Return seconds of comparing, and of writing in batches of this size."""
+class Clocks:
+    """Seconds by the clock and on a core since it was made."""
+
+    def __init__(self) -> None:
+        self._began = (time.perf_counter(), time.process_time())
+
+    def read(self) -> tuple[float, float]:
+        """Return both."""
+        clock, core = self._began
+        return time.perf_counter() - clock, time.process_time() - core
+
+
+async def through_writer(
+    store: Store, pairs: list[tuple[Exchange, Observation]]
+) -> tuple[float, float]:
+    """Compare and store all of them as the collector does, and time it."""
+    lost: list[int] = []
+    flows = {ROUTER: Flow(len(pairs), 0, 0)}
+    writer = Writer(store, lambda: flows, lambda _, n: lost.append(n), lambda: ())
+    running = asyncio.create_task(writer.run())
+    clocks = Clocks()
+    for start in range(0, len(pairs), BURST):
+        for one in pairs[start : start + BURST]:
+            writer.add(made(*one))
+        await asyncio.sleep(0)
+    await writer.flush()
+    times = clocks.read()
+    await writer.close()
+    await running
+    assert not lost, "the writer could not keep up"
+    return times
+
+
+def measure(pairs: list[tuple[Exchange, Observation]], url: SecretStr | None) -> tuple:
+    """Return seconds by the clock and on a core, from an empty store."""
     with tempfile.TemporaryDirectory() as directory:
-        store = Store(Path(directory))
-        began = time.perf_counter()
-        items = [made(*one) for one in pairs]
-        compared = time.perf_counter()
-        for start in range(0, len(items), size):
-            store.write(Batch(items[start : start + size]))
-        written = time.perf_counter()
-        store.close()
-    return compared - began, written - compared
+        if url:
+            empty(url)
+        store = Store(Path(directory), url)
+        try:
+            return asyncio.run(through_writer(store, pairs))
+        finally:
+            store.close()
+
+
+def empty(url: SecretStr) -> None:
+    """Drop our tables."""
+    engine = open_engine(Path(), url)
+    with engine.begin() as connection:
+        schema.metadata.drop_all(connection)
+    engine.dispose()
+
+
+def run_writing(urls: dict[str, SecretStr | None]) -> None:
+    """Measure and print comparisons a second."""
+    pairs = [pair(number) for number in range(COUNT)]
+    rounds: dict[str, list[tuple]] = {name: [] for name in urls}
+    for _ in range(ROUNDS):
+        for name, url in urls.items():
+            rounds[name].append(measure(pairs, url))
+    for name, times in rounds.items():
+        clock, core = (statistics.median(x) for x in zip(*times, strict=True))
+        print(
+            f"{name:<11} {COUNT / clock:>7,.0f} comparisons/s by the clock, "
+            f"{COUNT / core:>7,.0f}/s of a core"
+        )
+
+
+def fill(directory: Path, url: SecretStr | None, count: int) -> None:
+    """Make a store of so many comparisons, with sums to match."""
+    store = Store(directory, url, Keep(comparisons=count, inputs=2 * count))
+    store.note_rules(DEFAULT)
+    first = [made(*pair(number)) for number in range(COUNT)]
+    for start in range(0, COUNT, 500):
+        store.write(Batch(first[start : start + 500]))
+    store.close()
+    engine = open_engine(directory, url)
+    there = COUNT
+    while there < count:
+        more = min(there, count - there)
+        with engine.begin() as connection:
+            copy_rows(connection, there, more)
+        there += more
+    with engine.begin() as connection:
+        fill_sums(connection, count - COUNT)
+    engine.dispose()
+
+
+def copy_rows(connection: sa.Connection, there: int, more: int) -> None:
+    """Add copies of the first rows, as matches of inputs never seen before."""
+    row = schema.comparisons.c
+    if connection.dialect.name == "sqlite":
+        digest = sa.func.randomblob(16)
+    else:
+        text = sa.func.md5(sa.cast(sa.func.random(), sa.Text))
+        digest = sa.func.decode(text, "hex")
+    changed = {"id": row.id + there, "fate": sa.literal("match")}
+    changed["input_digest"] = digest
+    columns = [changed.get(column.name, column) for column in row]
+    copies = sa.select(*columns).where(row.id <= more)
+    names = [column.name for column in row]
+    connection.execute(sa.insert(schema.comparisons).from_select(names, copies))
+
+
+def fill_sums(connection: sa.Connection, more: int) -> None:
+    """Add what the copies are worth to inputs, counters and pairs."""
+    row, pairs, counters = schema.comparisons.c, schema.pairs.c, schema.counters.c
+    labels = sa.literal(b"12345678", sa.LargeBinary)
+    new = sa.select(row.input_digest, labels).where(row.id > COUNT)
+    ordered = new.order_by(row.input_digest)
+    inputs = sa.insert(schema.inputs).from_select(["digest", "labels"], ordered)
+    connection.execute(inputs)
+    same = (pairs.live == "a") & (pairs.shadow == "a")
+    more_pairs = sa.update(schema.pairs).where(same).values(n=pairs.n + more)
+    connection.execute(more_pairs)
+    matches = sa.update(schema.counters).where(counters.fate == Fate.MATCH.value)
+    connection.execute(matches.values(n=counters.n + more))
+
+
+def size_of(directory: Path, url: SecretStr | None) -> int:
+    """Return the bytes on the disk."""
+    if url is None:
+        return sum(path.stat().st_size for path in directory.iterdir())
+    engine = open_engine(directory, url)
+    with engine.begin() as connection:
+        size = sa.func.pg_database_size(sa.func.current_database())
+        found = int(connection.scalar(sa.select(size)) or 0)
+    engine.dispose()
+    return found
+
+
+def run_summary(urls: dict[str, SecretStr | None], count: int) -> None:
+    """Fill stores, and time the summary of each."""
+    for name, url in urls.items():
+        with tempfile.TemporaryDirectory() as place:
+            directory = Path(place)
+            if url:
+                empty(url)
+            began = time.perf_counter()
+            fill(directory, url, count)
+            filled = time.perf_counter() - began
+            times = []
+            for _ in range(SUMMARIES):
+                clocks = Clocks()
+                found = summarise(directory, url)
+                times.append(clocks.read()[0])
+            assert found.compared == count and len(found.discrepancies) == 50
+            size = size_of(directory, url) / 1e6
+            print(
+                f"{name:<11} {count:,} comparisons, {size:,.0f} MB "
+                f"(filled in {filled:,.0f} s): summary {statistics.median(times):.3f} s"
+                f", slowest {max(times):.3f} s"
+            )
 
 
 def main() -> None:
     """Measure and print."""
-    pairs = [pair(number) for number in range(COUNT)]
-    times: dict[int, list[tuple[float, ...]]] = {size: [] for size in SIZES}
-    for _ in range(ROUNDS):
-        for size in SIZES:
-            times[size].append(measure(pairs, size))
-    for size, rounds in times.items():
-        comparing, writing = (statistics.median(x) for x in zip(*rounds, strict=True))
-        print(
-            f"batches of {size:>4}: compare {COUNT / comparing:>7,.0f}/s, "
-            f"write {COUNT / writing:>7,.0f}/s, "
-            f"both {COUNT / (comparing + writing):>7,.0f}/s"
-        )
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fill", type=int, metavar="N", help="time a full store")
+    parser.add_argument("--url", help="postgresql+psycopg://…, an empty database")
+    options = parser.parse_args()
+    urls: dict[str, SecretStr | None] = {"SQLite": None}
+    if options.url:
+        urls["PostgreSQL"] = SecretStr(options.url)
+    if options.fill:
+        run_summary(urls, options.fill)
+    else:
+        run_writing(urls)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Fixtures: a well-behaved live server and a system that is always stopped."""
+"""Fixtures: a well-behaved live server, a stopped system, a database of our own."""
 
 import contextlib
 
 import pytest
 from router_fakes import FakeServer
+from router_postgresql import PostgreSQL
 from router_system import System
 
 
@@ -29,3 +30,9 @@ def start(tmp_path):
             return stack.enter_context(system)
 
         yield start_system
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    with PostgreSQL() as server:
+        yield server

@@ -12,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from shadow_router import audit
 
 COMMAND = [sys.executable, "-W", "error", "-m", "shadow_router"]
@@ -49,9 +51,18 @@ class System:
     """One `shadow-router serve` with everything a test may ask of it."""
 
     def __init__(
-        self, directory, live_url, shadow_url, only=None, rules=None, **settings
+        self,
+        directory,
+        live_url,
+        shadow_url,
+        only=None,
+        rules=None,
+        prefix=(),
+        **settings,
     ):
         self.directory = Path(directory)
+        self.store_url = settings.get("STORE_URL")
+        self._command = [*prefix, *COMMAND]
         if rules is not None:
             settings["RULES"] = self.directory.with_suffix(".rules.yml")
             settings["RULES"].write_text(rules)
@@ -84,7 +95,7 @@ class System:
     def start(self, wait=True):
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [*COMMAND, "serve", *self._arguments], env=self.env, stderr=log
+                [*self._command, "serve", *self._arguments], env=self.env, stderr=log
             )
         if wait:
             self.wait_ready()
@@ -92,9 +103,9 @@ class System:
 
     def wait_ready(self):
         if self._only == "router":
-            return wait_until(self._accepts, what="the listener")
+            return wait_until(self._accepts, 60, "the listener")
         path = "/livez" if self._only else "/readyz"
-        return wait_until(lambda: self.private_get(path)[0] == 200, 30, "readiness")
+        return wait_until(lambda: self.private_get(path)[0] == 200, 60, "readiness")
 
     def _accepts(self):
         with socket.create_connection(self.public_at):
@@ -183,7 +194,8 @@ class System:
 
     def audit(self):
         """Return the audit as JSON; the command itself has tests of its own."""
-        return audit.as_json(audit.audit(self.directory))
+        url = SecretStr(self.store_url) if self.store_url else None
+        return audit.as_json(audit.audit(self.directory, store_url=url))
 
     def settled_fates(self, within_s=60.0):
         """Return the fates other than zero once nothing is in flight any more."""

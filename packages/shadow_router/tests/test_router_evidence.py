@@ -8,7 +8,6 @@ import pytest
 
 from shadow_router.answers import parse_document
 from shadow_router.collector import comparison_of
-from shadow_router.errors import StoreUnreadable
 from shadow_router.evidence import Sketch, Tallies, Tried
 from shadow_router.inputs import evidence_of
 from shadow_router.latency import FINE_BUCKETS, fine_bucket_of, fine_edges_ms
@@ -210,22 +209,6 @@ def test_rules_are_kept_once_each_in_their_order(tmp_path):
         store.note_rules(rules)
     store.close()
     assert read_totals(tmp_path).rules == (DEFAULT.canonical, other.canonical)
-
-
-def test_store_of_another_layout_is_refused_with_what_to_do(tmp_path):
-    import sqlite3
-
-    store = Store(tmp_path)
-    store.close()
-    path = tmp_path / "comparisons.sqlite"
-    for change in ("UPDATE layout SET version = 9", "DROP TABLE layout"):
-        database = sqlite3.connect(path)
-        database.execute(change)
-        database.commit()
-        database.close()
-        for opening in (Store, read_totals):
-            with pytest.raises(StoreUnreadable, match="begin again with an empty"):
-                opening(tmp_path)
 
 
 def test_reading_writes_nothing(tmp_path):

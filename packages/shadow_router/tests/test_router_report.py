@@ -3,12 +3,11 @@
 import contextlib
 import json
 import re
-import sqlite3
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from router_fakes import ANSWER, FakeServer, answer_bytes
-from router_system import System, post_many
+from router_system import System, post_many, wait_until
 
 from shadow_router.page import ASSETS, POLICY
 
@@ -169,9 +168,13 @@ def test_bodies_are_capped_and_rows_are_not_when_all_differ(live, start):
         return True
 
     with FakeServer(fail) as shadow:
-        system = start(live.url, shadow.url)
+        system = start(live.url, shadow.url, KEEP_DISCREPANCIES=100)
         post_many(system, 250)
         assert system.settled_fates() == {"shadow_error": 250}
-        path = system.directory / "comparisons.sqlite"
-        with contextlib.closing(sqlite3.connect(path)) as database:
-            assert database.execute("SELECT count(*) FROM bodies").fetchone() == (200,)
+        with system.database() as database:
+
+            def count(table):
+                return database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+
+            wait_until(lambda: count("discrepancies") == 100, what="the pruning")
+            assert count("comparisons") == 250

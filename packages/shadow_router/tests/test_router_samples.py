@@ -143,7 +143,7 @@ def test_no_query_of_the_report_scans_the_comparisons_or_the_inputs(tmp_path):
             if is_newest and parameters[-2:] == (1, 0) and len(plan) == 1:
                 continue
             plans += plan
-    assert any(plan.startswith("SEARCH comparisons") for plan in plans)
+    assert any(plan.startswith("SEARCH discrepancies") for plan in plans)
     for table in ("comparisons", "inputs"):
         assert not [plan for plan in plans if plan.startswith(f"SCAN {table}")]
 

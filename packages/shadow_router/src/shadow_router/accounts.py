@@ -33,10 +33,24 @@ class Accounts:
         return sum(page.queue_bytes for page in self.pages if page.is_alive)
 
 
-def read_pages(directory: Path, finals: Container[str]) -> tuple[Page, ...]:
-    """Return the pages of all routers whose books are still open."""
-    pages = (read_page(path) for path in find_books(directory))
-    return tuple(p for p in pages if p is not None and p.router_id not in finals)
+def read_pages(
+    directory: Path, finals: Container[str], elsewhere: Mapping[str, Page] | None = None
+) -> tuple[Page, ...]:
+    """
+    Return the pages of all routers whose books are still open.
+
+    Parameters
+    ----------
+    directory : Path
+        Where the files of this machine's routers are.
+    finals : container of str
+        Routers whose books are closed.
+    elsewhere : mapping of str to Page
+        What the store knows of routers on any machine; their own files tell better.
+    """
+    files = (read_page(path) for path in find_books(directory))
+    pages = dict(elsewhere or {}) | {page.router_id: page for page in files if page}
+    return tuple(page for name, page in pages.items() if name not in finals)
 
 
 def add_up(

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from shadow_router.accounts import Accounts, add_up, read_pages
 from shadow_router.books import Page, RunState, find_books
 from shadow_router.directory import has_collector
@@ -60,9 +62,13 @@ class Audit:
         return all(check.holds for check in self.checks)
 
 
-def audit(directory: Path, patience_s: float = _PATIENCE_S) -> Audit:
+def audit(
+    directory: Path,
+    patience_s: float = _PATIENCE_S,
+    store_url: SecretStr | None = None,
+) -> Audit:
     """
-    Return the audit of a data directory, of running or of stopped processes.
+    Return the audit of a run, of running or of stopped processes.
 
     Parameters
     ----------
@@ -70,6 +76,9 @@ def audit(directory: Path, patience_s: float = _PATIENCE_S) -> Audit:
         Where the books are.
     patience_s : float
         How long to look again while processes run and a check does not hold.
+    store_url : SecretStr or None
+        Of the store that other machines share; routers there are audited by what
+        their collectors last wrote of them.
 
     Raises
     ------
@@ -79,8 +88,8 @@ def audit(directory: Path, patience_s: float = _PATIENCE_S) -> Audit:
     deadline = time.monotonic() + patience_s
     while True:
         names = {path.stem for path in find_books(directory)}
-        books = read_books(directory)
-        pages = read_pages(directory, books.finals)
+        books = read_books(directory, store_url)
+        pages = read_pages(directory, books.finals, books.pages)
         found = _audit(books, pages)
         # A router finalised between the two readings would be in neither.
         is_whole = names <= {page.router_id for page in pages} | books.finals.keys()

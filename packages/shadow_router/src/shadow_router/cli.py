@@ -11,7 +11,7 @@ import typer
 from loguru import logger
 
 from shadow_router import __version__, label_command, pin_commands
-from shadow_router.errors import DataDirectoryMissing, ShadowRouterError
+from shadow_router.errors import DataDirectoryMissing, ShadowRouterError, StoreAway
 
 #: Discrepancies in a file, with their bodies, and in the JSON, without.
 _IN_A_FILE, _IN_A_BUNDLE = 100, 50
@@ -254,7 +254,8 @@ def audit(
     from shadow_router import audit as books
     from shadow_router.settings import load_settings
 
-    found = books.audit(load_settings().data_dir)
+    settings = load_settings()
+    found = books.audit(settings.data_dir, store_url=settings.store_url)
     text = json.dumps(books.as_json(found)) if as_json else books.as_text(found)
     typer.echo(text)
     raise typer.Exit(0 if found.balances else 1)
@@ -277,6 +278,10 @@ def main() -> None:
     )
     try:
         app()
+    except StoreAway as error:
+        print(f"shadow-router: {error}", file=sys.stderr)
+        # EX_TEMPFAIL: whoever started it may try again.
+        sys.exit(75)
     except ShadowRouterError as error:
         print(f"shadow-router: {error}", file=sys.stderr)
         # EX_CONFIG: trying again without a change will not help.

@@ -9,10 +9,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from loguru import logger
 
+from shadow_router.accounts import read_pages
 from shadow_router.answers import predict_ms
 from shadow_router.books import SUFFIX, WriterTally, find_books, read_page
 from shadow_router.breaker import Breaker
@@ -41,6 +43,8 @@ from shadow_router.writer import Writer
 # Small: what waits for a slow shadow should wait in the router's bounded queue.
 _STREAM_LIMIT = 64 * 1024
 _FINALISE_EVERY_S = 1.0
+#: What may end one router's connection and leaves the others alone.
+_ENDS = (FrameInvalid, ConnectionError, FileNotFoundError)
 
 
 @dataclass(slots=True)
@@ -83,7 +87,8 @@ class Collector:
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: set[asyncio.Task[None]] = set()
         self._background: list[asyncio.Task[None]] = []
-        self._writer = Writer(store, self._flows, self._lose)
+        read = partial(read_pages, directory, ())
+        self._writer = Writer(store, self._flows, self._lose, read)
         seed = store.begin_lanes(settings.noise_share, settings.mutant_share)
         self._lanes = SelfTest(settings, seed, rules, self._writer.note_trial)
         self._server: asyncio.Server | None = None
@@ -165,7 +170,7 @@ class Collector:
                 # Everything taken is stored: the router may forget it.
                 writer.write(b"\x01")
                 await writer.drain()
-        except (FrameInvalid, ConnectionError, FileNotFoundError) as error:
+        except (*_ENDS, StoreFailed) as error:
             logger.warning("a router's connection ended: {}", type(error).__name__)
         except asyncio.CancelledError:
             # A stop: what was taken is settled by `stop`, the rest stays handed.

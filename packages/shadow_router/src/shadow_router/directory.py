@@ -42,6 +42,8 @@ class DirectoryLock:
 
 def has_collector(directory: Path) -> bool:
     """Return whether a collector runs on the directory now."""
+    if not directory.exists():
+        return False
     try:
         DirectoryLock(directory).release()
     except DataDirectoryBusy:

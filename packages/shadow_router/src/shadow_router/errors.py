@@ -18,6 +18,7 @@ ShadowRouterError
 ├── KnownInvalid          the file of known discrepancies is wrong
 ├── RecordingUnreadable   a recording is missing, damaged or of another version
 ├── ServiceUnreachable    a replay has nobody to send to
+├── StoreAway             the store cannot be opened now; trying again may help
 ├── FrameInvalid          bytes from the other process are not a frame
 ├── AnswerUnreadable      an answer cannot be compared; carries the reason
 └── UpstreamFailed        a request to live or shadow has no complete answer
@@ -81,6 +82,10 @@ class DataDirectoryBusy(ShadowRouterError):
 
 class DataDirectoryMissing(ShadowRouterError):
     """Raised when a data directory holds no books to read."""
+
+
+class StoreAway(ShadowRouterError):
+    """Raised when the store cannot be opened now: full, locked or out of reach."""
 
 
 class StoreUnreadable(ShadowRouterError):

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from pydantic import SecretStr
+
 from shadow_router.changes import Change, read_changes
 from shadow_router.diagnosis import Diagnosis, diagnose
 from shadow_router.records import Fate
@@ -40,6 +42,7 @@ class Setting:
     shadow_url: str = ""
     controls: SwitchState | None = None
     changes: tuple[Change, ...] = ()
+    store_url: SecretStr | None = None
     #: What the blame task found, as it wrote it.
     blame: Mapping[str, Any] | None = None
 
@@ -91,9 +94,9 @@ def gather(
     DataDirectoryMissing
         If no collector has ever run on the directory.
     """
-    summary = summarise(directory)
+    summary = summarise(directory, setting.store_url)
     skip = (asked.page - 1) * per_page
-    details = read_details(directory, asked.wanted, skip, per_page)
+    details = read_details(directory, asked.wanted, skip, per_page, setting.store_url)
     tallies = summary.evidence.tallies
     now = Moment(
         at_ns=int(summary.at * 1e9),
@@ -123,6 +126,7 @@ def setting_of(settings: Settings, blame: Path) -> Setting:
     return Setting(
         live_url=settings.live_url,
         shadow_url=settings.shadow_url,
+        store_url=settings.store_url,
         controls=read_state(settings.data_dir),
         changes=tuple(read_changes(settings.data_dir)),
         blame=read_blame(blame),

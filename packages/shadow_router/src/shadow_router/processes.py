@@ -33,7 +33,7 @@ from shadow_router.server import WebServer, bind
 from shadow_router.settings import Settings
 from shadow_router.shadow_call import ShadowCaller
 from shadow_router.shedding import Shedder
-from shadow_router.store import Store
+from shadow_router.store import Keep, Store
 from shadow_router.switches import Switches
 
 #: How much the collector yields to live and router when they share a machine.
@@ -52,6 +52,17 @@ def run_collector(settings: Settings, lifeline: int | None) -> None:
     """Run the collector process until it is told to stop."""
     _yield_to_others()
     uvloop.run(_collector(settings, lifeline))
+
+
+def keep_of(settings: Settings) -> Keep:
+    """Return how much the store keeps by the settings."""
+    return Keep(
+        comparisons=settings.keep_comparisons,
+        discrepancies=settings.keep_discrepancies,
+        body_bytes=settings.keep_body_bytes,
+        days=settings.keep_days,
+        inputs=settings.keep_inputs,
+    )
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -169,7 +180,7 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
     if settings.record_dir is not None:
         caps = (settings.record_bytes, settings.record_days)
         recorder = open_recorder(settings.record_dir, rules, *caps)
-    store = Store(directory)
+    store = Store(directory, settings.store_url, keep_of(settings))
     store.note_rules(rules)
     shadow = HttpClient(parse_origin(settings.shadow_url))
     caller = ShadowCaller(settings, shadow)

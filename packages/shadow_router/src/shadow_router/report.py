@@ -5,6 +5,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from loguru import logger
+
 from shadow_router import labels
 from shadow_router.asgi import (
     App,
@@ -18,6 +20,7 @@ from shadow_router.asgi import (
 )
 from shadow_router.bundle import as_json
 from shadow_router.controls import PREFIX
+from shadow_router.errors import StoreUnreadable
 from shadow_router.findings import (
     BLAME_NAME,
     Findings,
@@ -78,6 +81,7 @@ class PrivateApp:
     ) -> None:
         self._live = parse_origin(settings.live_url)
         self._directory = directory
+        self._store_url = settings.store_url
         self._has_router = has_router
         self._settings = settings
         self._is_breaker_open = is_breaker_open
@@ -110,29 +114,35 @@ class PrivateApp:
         elif path in ASSETS:
             await _send(send, asset(path.rpartition("/")[2]).encode(), ASSETS[path])
         elif path == "/metrics":
-            body = await asyncio.to_thread(self._metrics)
-            await _send(send, body, _METRICS)
+            await self._show(send, self._metrics, _METRICS)
         elif path in self._views:
             render, kind = self._views[path]
             query = scope["query_string"].decode("latin-1")
-            # Reading the store takes milliseconds; the loop has exchanges to serve.
-            text = await asyncio.to_thread(lambda: render(self._find(query)))
-            await _send(send, text.encode(), kind)
+            await self._show(send, lambda: render(self._find(query)).encode(), kind)
         else:
             await _send_problem(send, 404)
 
     def _metrics(self) -> bytes:
         state = self._switches.state
-        summary = summarise(self._directory)
+        summary = summarise(self._directory, self._store_url)
         pages = summary.accounts.pages
         shed = max((p.shed_ppm for p in pages if p.is_alive), default=0) / 1e6
         is_open = self._is_breaker_open()
         return render_metrics(summary) + render_state(state, is_open, shed)
 
     def _find(self, query: str) -> Findings:
-        blame = self._directory / BLAME_NAME
-        setting = setting_of(self._settings, blame)
+        setting = setting_of(self._settings, self._directory / BLAME_NAME)
         return gather(self._directory, setting, parse_query(query))
+
+    async def _show(self, send: Send, render: Callable[[], bytes], kind: bytes) -> None:
+        try:
+            # Reading the store takes milliseconds; the loop has exchanges to serve.
+            body = await asyncio.to_thread(render)
+        except StoreUnreadable as error:
+            logger.error("no report: {}", error)
+            await _send_problem(send, 503)
+        else:
+            await _send(send, body, kind)
 
     async def _readyz(self, send: Send) -> None:
         """Say whether clients can be served; the shadow has no part in that."""

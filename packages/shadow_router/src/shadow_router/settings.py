@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shadow_router.errors import SettingsInvalid
@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     live_url: str = "http://127.0.0.1:8001"
     shadow_url: str = "http://127.0.0.1:8002"
     data_dir: Path = Path(".shadow_router")
+    #: Of a PostgreSQL database that collectors share; else a file in `data_dir`.
+    store_url: SecretStr | None = None
 
     #: A strictyaml file; without one the rules are those of `rules.DEFAULT`.
     rules: Path | None = None
@@ -63,11 +65,30 @@ class Settings(BaseSettings):
     #: How long a stop waits for requests in flight, and then for the queue.
     grace_s: Seconds = 5.0
 
+    #: Rows of comparisons; counters and sums are kept for ever.
+    keep_comparisons: Count = 1_000_000
+    #: Of each fate, with their bodies; and the bytes of all bodies.
+    keep_discrepancies: Count = 1000
+    keep_body_bytes: Count = 256 * 1024 * 1024
+    keep_days: Annotated[float, Field(gt=0, le=36_500)] = 30.0
+    #: Digests of inputs, by which repeats are known.
+    keep_inputs: Count = 10_000_000
+
     @field_validator("copy_headers", mode="before")
     @classmethod
     def _split_on_commas(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("store_url")
+    @classmethod
+    def _check_store_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        parts = urlsplit(value.get_secret_value())
+        if parts.scheme != "postgresql+psycopg":
+            raise ValueError("must begin with postgresql+psycopg://")
         return value
 
     @field_validator("live_url", "shadow_url")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from shadow_router.accounts import Accounts, add_up, read_pages
 from shadow_router.errors import StoreUnreadable
@@ -75,17 +75,24 @@ class Summary:
         return sum(self.accounts.fates[fate] for fate in COMPARED)
 
 
-def summarise(directory: Path) -> Summary:
+def summarise(directory: Path, store_url: SecretStr | None = None) -> Summary:
     """
-    Return the summary of a data directory.
+    Return the summary of a run.
+
+    Parameters
+    ----------
+    directory : Path
+        The data directory of this machine.
+    store_url : SecretStr or None
+        Of the store that other machines share, if any: their numbers are in it.
 
     Raises
     ------
     DataDirectoryMissing
         If no collector has ever run on the directory.
     """
-    totals = read_totals(directory)
-    pages = read_pages(directory, totals.finals)
+    totals = read_totals(directory, store_url)
+    pages = read_pages(directory, totals.finals, totals.pages)
     accounts = add_up(totals.counters, totals.finals, pages)
     known = _known_rules(totals.rules)
     rules = known[-1] if known else DEFAULT

@@ -1,12 +1,21 @@
-"""Batching on the way to the store, so that the loop never waits for a disk."""
+"""
+Batching on the way to the store, so that the loop never waits for a disk.
+
+A batch that the store refuses is lost, and counted. One whose end is not known, since
+the store went away in the middle, is held until the store says whether it has it.
+"""
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from time import monotonic
+from typing import TypeVar
 
 from loguru import logger
 
+from shadow_router.books import Page
 from shadow_router.records import Comparison, Fate, Flow, Lane
 from shadow_router.store import Batch, Joined, Store, StoreFailed, TrueLabel
 
@@ -14,8 +23,16 @@ from shadow_router.store import Batch, Joined, Store, StoreFailed, TrueLabel
 _BATCH_S = 0.03
 #: How often gauges are written when nothing else is.
 _GAUGES_S = 0.25
-#: Comparisons that may wait while the store is busy; beyond it they are dropped.
+#: What may wait while the store is busy; beyond it comparisons are dropped.
 BACKLOG = 10_000
+BACKLOG_BYTES = 64 * 1024 * 1024
+#: How often the store is asked again once it has gone away.
+_AWAY_S = 0.25
+_PRUNE_S = 1.0
+#: Files of the routers are written at least this often, changed or not.
+_HEARTBEAT_S = 15.0
+
+_T = TypeVar("_T")
 
 
 class Writer:
@@ -31,6 +48,9 @@ class Writer:
         same step in which a batch is cut, so that gauges and batch agree.
     on_lost : callable
         Told how many comparisons of which router could not be stored.
+    read_pages : callable
+        Returns what the routers' files say; called in the thread, after the gauges
+        were read, and only for a store that others share.
     """
 
     def __init__(
@@ -38,11 +58,16 @@ class Writer:
         store: Store,
         read_flows: Callable[[], Mapping[str, Flow]],
         on_lost: Callable[[str, int], None],
+        read_pages: Callable[[], Sequence[Page]],
     ) -> None:
         self._store = store
         self._read_flows = read_flows
         self._on_lost = on_lost
+        self._read_pages = read_pages
+        self._pages: Sequence[Page] = ()
+        self._heartbeat_due = self._prune_due = 0.0
         self._comparisons: list[Comparison] = []
+        self._bytes = 0
         self._counts: Counter[tuple[str, Fate]] = Counter()
         self._trials: Counter[tuple[Lane, str, bool]] = Counter()
         self._written: Mapping[str, Flow] = {}
@@ -53,10 +78,13 @@ class Writer:
 
     def add(self, comparison: Comparison) -> None:
         """Take a comparison to be stored."""
-        if len(self._comparisons) >= BACKLOG:
+        size = _size(comparison)
+        is_full = self._bytes + size > BACKLOG_BYTES
+        if is_full or len(self._comparisons) >= BACKLOG:
             self._on_lost(comparison.router_id, 1)
             return
         self._comparisons.append(comparison)
+        self._bytes += size
         self._wanted.set()
 
     def count(self, router_id: str, fate: Fate, n: int = 1) -> None:
@@ -76,7 +104,9 @@ class Writer:
                 await asyncio.sleep(_BATCH_S)
             except TimeoutError:
                 pass
-            await self.flush()
+            if not self._is_closing:
+                await self.flush()
+                await self._prune()
 
     async def flush(self) -> None:
         """Return once everything taken so far is stored or counted as lost."""
@@ -84,10 +114,8 @@ class Writer:
             self._wanted.clear()
             flows = dict(self._read_flows())
             changed = {k: v for k, v in flows.items() if self._written.get(k) != v}
-            if not (self._comparisons or self._counts or self._trials or changed):
-                return
             batch = Batch(self._comparisons, self._counts, changed, self._trials)
-            self._comparisons, self._counts = [], Counter()
+            self._comparisons, self._counts, self._bytes = [], Counter(), 0
             self._trials = Counter()
             if await self._write(batch):
                 self._written = flows
@@ -126,18 +154,67 @@ class Writer:
         await self.flush()
         self._thread.shutdown(wait=True)
 
-    async def _in_thread(self, work: Callable[[], None]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, work)
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _write(self, batch: Batch) -> bool:
-        try:
-            await self._in_thread(lambda: self._store.write(batch))
-            return True
-        except Exception as error:  # whatever it was, the batch is counted as lost
-            logger.error("the store refused a batch: {}", type(error).__name__)
+        """Return whether a batch is stored; whatever else happens, it is counted."""
+        while True:
+            try:
+                await self._in_thread(lambda: self._commit(batch))
+                return True
+            except Exception as error:
+                logger.error("the store refused a batch: {}", type(error).__name__)
+            was_away, is_stored = await self._find_out()
+            if is_stored:
+                return True
+            if not was_away:
+                self._lose(batch)
+                return False
+
+    def _commit(self, batch: Batch) -> None:
+        if self._store.is_shared:
+            pages = self._read_pages()
+            if pages != self._pages or monotonic() > self._heartbeat_due:
+                batch = replace(batch, pages=pages)
+        if batch.holds_anything:
+            self._store.write(batch)
+        if batch.pages:
+            self._pages = batch.pages
+            self._heartbeat_due = monotonic() + _HEARTBEAT_S
+
+    async def _find_out(self) -> tuple[bool, bool]:
+        """Return whether the store was away, and whether it has the batch after all."""
+        was_away = False
+        while True:
+            try:
+                return was_away, await self._in_thread(self._store.has_written)
+            except Exception as error:
+                if not was_away:
+                    logger.error("the store is away: {}", type(error).__name__)
+            was_away = True
+            await asyncio.sleep(_AWAY_S)
+
+    def _lose(self, batch: Batch) -> None:
         lost = Counter(item.router_id for item in batch.comparisons)
         for (router_id, _), n in batch.counts.items():
             lost[router_id] += n
         for router_id, n in lost.items():
             self._on_lost(router_id, n)
-        return False
+
+    async def _prune(self) -> None:
+        if self._is_closing or monotonic() < self._prune_due:
+            return
+        is_more = False
+        try:
+            async with self._turn:
+                is_more = await self._in_thread(self._store.prune)
+        except Exception as error:  # what is kept too long harms nobody today
+            logger.error("nothing was pruned: {}", type(error).__name__)
+        self._prune_due = 0.0 if is_more else monotonic() + _PRUNE_S
+
+
+def _size(comparison: Comparison) -> int:
+    shadow = comparison.shadow
+    bodies = len(comparison.exchange.request_body) + len(comparison.live.body)
+    return bodies + (len(shadow.body) if shadow else 0)

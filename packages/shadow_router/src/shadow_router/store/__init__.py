@@ -1,10 +1,11 @@
 """
 The database: the only package that knows SQL.
 
-One SQLite file in WAL mode with one writing process. The counters of a batch and its
-rows are committed in one transaction, so that one can be checked against the other.
-`synchronous = NORMAL` survives the death of the process; after a power cut the last
-batches may be missing, which the router's own books then show as `dropped_crash`.
+One SQLite file in WAL mode with one writing process, or one PostgreSQL database for
+several. The counters of a batch and its rows are committed in one transaction, so that
+one can be checked against the other. In SQLite `synchronous = NORMAL` survives the
+death of the process; after a power cut the last batches may be missing, which the
+router's own books then show as `dropped_crash`.
 """
 
 from shadow_router.store.browsing import (
@@ -16,6 +17,8 @@ from shadow_router.store.browsing import (
     Sample,
     read_details,
 )
+from shadow_router.store.engine import FILE_NAME, StoreFailed
+from shadow_router.store.keeping import Keep
 from shadow_router.store.labelling import (
     Joined,
     LabelTotals,
@@ -31,7 +34,6 @@ from shadow_router.store.reading import (
     read_books,
     read_totals,
 )
-from shadow_router.store.schema import FILE_NAME, StoreFailed
 from shadow_router.store.writing import Batch, Store
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "Filter",
     "Found",
     "Joined",
+    "Keep",
     "LabelTotals",
     "LatencySums",
     "MarginBin",

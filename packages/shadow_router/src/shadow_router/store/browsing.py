@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
+from pydantic import SecretStr
 
 from shadow_router.records import Fate
 from shadow_router.store import samples, schema
@@ -87,7 +88,13 @@ class Details:
     margins: tuple[MarginBin, ...]
 
 
-def read_details(directory: Path, wanted: Filter, skip: int, take: int) -> Details:
+def read_details(
+    directory: Path,
+    wanted: Filter,
+    skip: int,
+    take: int,
+    url: SecretStr | None = None,
+) -> Details:
     """
     Return discrepancies by a filter and what diagnosis needs, as of one moment.
 
@@ -99,8 +106,10 @@ def read_details(directory: Path, wanted: Filter, skip: int, take: int) -> Detai
         Which discrepancies to count and to return.
     skip, take : int
         How many of them to leave out, and to return at most; newest first.
+    url : SecretStr, optional
+        Of the store, when it is not in the data directory.
     """
-    with reading(directory) as connection:
+    with reading(directory, url) as connection:
         flips, agreeing = (_samples(connection, name) for name in samples.STRATA)
         return Details(
             found=_found(connection, wanted, skip, take),
@@ -112,11 +121,10 @@ def read_details(directory: Path, wanted: Filter, skip: int, take: int) -> Detai
 
 
 def _found(connection: sa.Connection, wanted: Filter, skip: int, take: int) -> Found:
-    c, b = schema.comparisons.c, schema.bodies.c
+    c = schema.discrepancies.c
     kept = connection.execute(
         sa.select(c.id, c.fate, c.live_labels, c.shadow_labels)
-        .join(schema.bodies, b.comparison_id == c.id)
-        .order_by(b.comparison_id.desc())
+        .order_by(c.id.desc())
         .limit(_LOOKED_THROUGH)
     ).all()
     ids = [
@@ -150,14 +158,9 @@ def _label_pairs(live: str, shadow: str) -> Iterator[tuple[str, str]]:
 def _discrepancies(
     connection: sa.Connection, ids: Sequence[int]
 ) -> Iterator[Discrepancy]:
-    c, b = schema.comparisons, schema.bodies.c
-    joined = (
-        sa.select(c, b.request, b.live, b.shadow, b.route)
-        .join(schema.bodies, b.comparison_id == c.c.id)
-        .where(c.c.id.in_(ids))
-        .order_by(c.c.id.desc())
-    )
-    for row in connection.execute(joined):
+    table = schema.discrepancies
+    chosen = sa.select(table).where(table.c.id.in_(ids)).order_by(table.c.id.desc())
+    for row in connection.execute(chosen):
         yield Discrepancy(
             request_id=row.request_id,
             at_ns=row.at_ns,

@@ -1,17 +1,23 @@
 """The reading end of the store, for the report and the audit."""
 
+import json
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
+from pydantic import SecretStr
 
+from shadow_router.books import Page, RunState
 from shadow_router.errors import DataDirectoryMissing, StoreUnreadable
 from shadow_router.evidence import Lanes, Sketch, Tallies, Tried
 from shadow_router.records import Fate, Flow
-from shadow_router.store import schema
+from shadow_router.store import migrating, schema
+from shadow_router.store.engine import FILE_NAME, open_engine, reason_of, shown_store
 from shadow_router.store.identity import newest_ns, with_digests
 from shadow_router.store.labelling import LabelTotals, read_labels
 from shadow_router.store.lanes import read_lanes
@@ -29,7 +35,10 @@ class StoredBooks:
     flows: Mapping[str, Flow]
     #: Requests received by each router whose books are closed.
     finals: Mapping[str, int]
+    #: Rows of comparisons, those that were let go of included.
     rows_by_fate: Mapping[str, int]
+    #: What the routers' files said when they were last written here, by router id.
+    pages: Mapping[str, Page]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,7 @@ class Totals:
 
     counters: Mapping[tuple[str, str, str], int]
     finals: Mapping[str, int]
+    pages: Mapping[str, Page]
     confusion: Mapping[tuple[str, str], int]
     latencies: tuple[LatencySums, ...]
     #: Version and digest by role, as often as either changed; empty text: not told.
@@ -85,18 +95,21 @@ class Discrepancy:
 
 
 @contextmanager
-def reading(directory: Path) -> Iterator[sa.Connection]:
+def reading(directory: Path, url: SecretStr | None) -> Iterator[sa.Connection]:
     """Open the store as of one moment; raises as `read_books` does."""
-    if not (directory / schema.FILE_NAME).exists():
+    if url is None and not (directory / FILE_NAME).exists():
         raise DataDirectoryMissing(f"{directory} holds no comparisons yet")
-    engine = schema.open_engine(directory, read_only=True)
+    engine = open_engine(directory, url, read_only=True)
     try:
         with engine.begin() as connection:
-            schema.check_layout(connection)
+            if migrating.is_empty(connection):
+                where = shown_store(directory, url)
+                raise DataDirectoryMissing(f"{where} holds no comparisons yet")
+            migrating.check_layout(connection)
             _check_fates(connection)
             yield connection
-    except sa.exc.DatabaseError as error:
-        reason = f"{directory / schema.FILE_NAME}: {error.orig}"
+    except sa.exc.SQLAlchemyError as error:
+        reason = f"{shown_store(directory, url)}: {reason_of(error, url)}"
         raise StoreUnreadable(reason) from None
     finally:
         engine.dispose()
@@ -119,7 +132,17 @@ def _finals(connection: sa.Connection) -> dict[str, int]:
     return {row.router_id: row.received for row in rows}
 
 
-def read_books(directory: Path) -> StoredBooks:
+def _pages(connection: sa.Connection) -> dict[str, Page]:
+    rows = connection.execute(sa.select(schema.pages))
+    return {row.router_id: _page(json.loads(row.page)) for row in rows}
+
+
+def _page(said: dict[str, Any]) -> Page:
+    fates = {Fate(name): n for name, n in said["fates"].items()}
+    return Page(**said | {"state": RunState(said["state"]), "fates": fates})
+
+
+def read_books(directory: Path, url: SecretStr | None = None) -> StoredBooks:
     """
     Return counters, gauges and the rows behind them, as of one moment.
 
@@ -128,9 +151,7 @@ def read_books(directory: Path) -> StoredBooks:
     DataDirectoryMissing
         If no collector has ever run on the directory.
     """
-    fate = schema.comparisons.c.fate
-    grouped = sa.select(fate, sa.func.count()).group_by(fate)
-    with reading(directory) as connection:
+    with reading(directory, url) as connection:
         flows = connection.execute(sa.select(schema.flows))
         return StoredBooks(
             counters=_counters(connection),
@@ -139,18 +160,29 @@ def read_books(directory: Path) -> StoredBooks:
                 for row in flows
             },
             finals=_finals(connection),
-            rows_by_fate={name: n for name, n in connection.execute(grouped)},
+            rows_by_fate=_rows_by_fate(connection),
+            pages=_pages(connection),
         )
 
 
-def read_totals(directory: Path) -> Totals:
+def _rows_by_fate(connection: sa.Connection) -> dict[str, int]:
+    fate = schema.comparisons.c.fate
+    rows = Counter[str]()
+    there = sa.select(fate, sa.func.count()).group_by(fate)
+    for query in (there, sa.select(schema.pruned)):
+        rows.update({name: n for name, n in connection.execute(query)})
+    return rows
+
+
+def read_totals(directory: Path, url: SecretStr | None = None) -> Totals:
     """Return the sums; raises as `read_books` does, and never scans the rows."""
-    with reading(directory) as connection:
+    with reading(directory, url) as connection:
         pairs = connection.execute(sa.select(schema.confusion))
         by_time = sa.select(schema.rules.c.text).order_by(schema.rules.c.at_ns)
         return Totals(
             counters=_counters(connection),
             finals=_finals(connection),
+            pages=_pages(connection),
             confusion={(row.live, row.shadow): row.n for row in pairs},
             latencies=_latencies(connection),
             versions=with_digests(connection, _versions(connection)),

@@ -27,8 +27,8 @@ samples = sa.Table(
     sa.Column("stratum", sa.Text, primary_key=True),
     sa.Column("digest", sa.LargeBinary, primary_key=True),
     sa.Column("input", sa.LargeBinary, nullable=False),
-    sa.Column("live", sa.Text, nullable=False),
-    sa.Column("shadow", sa.Text, nullable=False),
+    sa.Column("live", schema.Words, nullable=False),
+    sa.Column("shadow", schema.Words, nullable=False),
     sa.Column("margin", sa.Float),
 )
 # The sums as they were when the evidence had grown by another step.

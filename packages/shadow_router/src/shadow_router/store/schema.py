@@ -1,23 +1,30 @@
-"""The tables, and the engine that opens them."""
+"""The tables, and nothing that happens to them."""
 
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from shadow_router.errors import StoreUnreadable
+#: Raised with every change of the tables below; `migrating` brings older ones along.
+LAYOUT = 3
 
-#: What any statement may raise when the database cannot do its work.
-StoreFailed = sa.exc.SQLAlchemyError
-FILE_NAME = "comparisons.sqlite"
-#: Raised with every change of the tables below; older stores are refused.
-LAYOUT = 2
-_BUSY_MS = 2000
+
+class Words(sa.TypeDecorator[str]):
+    """Text from outside: PostgreSQL takes no NUL, which JSON may well hold."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        """Return the text with NUL replaced; both engines then hold the same."""
+        return value.replace("\0", "\ufffd") if value and "\0" in value else value
+
+
 MARGIN_BINS = 20
 
 metadata = sa.MetaData()
-_text, _integer, _float = sa.Text, sa.BigInteger, sa.Float
+_text, _integer, _float = Words, sa.BigInteger, sa.Float
+# SQLite takes INTEGER alone, which holds 64 bits there, for the row's own number.
+_id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 counters = sa.Table(
     "counters",
@@ -42,10 +49,28 @@ finals = sa.Table(
     sa.Column("router_id", _text, primary_key=True),
     sa.Column("received", _integer, nullable=False),
 )
+# What each router's file said at the moment of a commit, for those who audit or report
+# from another machine: only there when several share a store.
+pages = sa.Table(
+    "pages",
+    metadata,
+    sa.Column("router_id", _text, primary_key=True),
+    sa.Column("at_ns", _integer, nullable=False),
+    # JSON, by the names of `books.Page`.
+    sa.Column("page", _text, nullable=False),
+)
+# The last batch of each writing process: after a broken connection this alone tells
+# whether a commit went through.
+writers = sa.Table(
+    "writers",
+    metadata,
+    sa.Column("writer_id", _text, primary_key=True),
+    sa.Column("batch", _integer, nullable=False),
+)
 comparisons = sa.Table(
     "comparisons",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", _id, primary_key=True, autoincrement=False),
     sa.Column("router_id", _text, nullable=False),
     sa.Column("request_id", _text, nullable=False),
     sa.Column("at_ns", _integer, nullable=False),
@@ -67,16 +92,46 @@ comparisons = sa.Table(
     sa.Column("live_version", _text, nullable=False),
     sa.Column("shadow_version", _text, nullable=False),
 )
-bodies = sa.Table(
-    "bodies",
+# Whole in itself: it outlives the row of the same comparison, or goes before it.
+discrepancies = sa.Table(
+    "discrepancies",
     metadata,
-    sa.Column("comparison_id", sa.Integer, primary_key=True),
+    sa.Column("id", _id, primary_key=True, autoincrement=False),
+    sa.Column("router_id", _text, nullable=False),
+    sa.Column("request_id", _text, nullable=False),
+    sa.Column("at_ns", _integer, nullable=False),
     sa.Column("fate", _text, nullable=False),
+    sa.Column("reason", _text, nullable=False),
+    sa.Column("live_labels", _text, nullable=False),
+    sa.Column("shadow_labels", _text, nullable=False),
+    sa.Column("max_delta", _float),
+    sa.Column("live_margin", _float),
+    sa.Column("live_status", sa.Integer, nullable=False),
+    sa.Column("shadow_status", sa.Integer),
     # Method and path; a query may hold secrets.
     sa.Column("route", _text, nullable=False),
     sa.Column("request", sa.LargeBinary, nullable=False),
     sa.Column("live", sa.LargeBinary, nullable=False),
     sa.Column("shadow", sa.LargeBinary),
+    sa.Column("bytes", _integer, nullable=False),
+    sa.Index("discrepancies_by_fate", "fate", "id"),
+)
+# How much is kept: discrepancies by fate, and inputs; counted here so that nothing
+# has to be scanned to know what must go.
+kept = sa.Table(
+    "kept",
+    metadata,
+    sa.Column("name", _text, primary_key=True),
+    sa.Column("n", _integer, nullable=False),
+    sa.Column("bytes", _integer, nullable=False),
+)
+# Rows of comparisons that have gone, by fate: with those still there, they are what
+# the counters count.
+pruned = sa.Table(
+    "pruned",
+    metadata,
+    sa.Column("fate", _text, primary_key=True),
+    sa.Column("n", _integer, nullable=False),
 )
 # What has been seen before: requests, and inputs with a digest of the labels that they
 # got at first, which tells a version that contradicts itself.
@@ -164,60 +219,11 @@ rules = sa.Table(
     metadata,
     sa.Column("sha256", _text, primary_key=True),
     sa.Column("at_ns", _integer, nullable=False),
-    sa.Column("text", _text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
 )
 layout = sa.Table(
     "layout", metadata, sa.Column("version", sa.Integer, primary_key=True)
 )
-
-
-def check_layout(connection: sa.Connection) -> None:
-    """
-    Refuse a store of another layout; an empty one is of none.
-
-    The evidence of an older one cannot be carried over: its rows do not say what the
-    gates ask.
-
-    Raises
-    ------
-    StoreUnreadable
-        If it was written by another version.
-    """
-    names = sa.inspect(connection).get_table_names()
-    if not names:
-        return
-    found = 1
-    if layout.name in names:
-        found = connection.scalar(sa.select(layout.c.version)) or found
-    if found != LAYOUT:
-        raise StoreUnreadable(
-            f"the store has layout {found}, this version reads {LAYOUT}; "
-            "begin again with an empty data directory (SHADOW_ROUTER_DATA_DIR)"
-        )
-
-
-def open_engine(directory: Path, read_only: bool = False) -> sa.Engine:
-    """
-    Return an engine whose transactions see one state of the database.
-
-    A reader never writes, not even when the collector that it reads beside has died.
-    """
-    path = directory / FILE_NAME
-    mode = f"file:{quote(str(path.absolute()))}?mode=ro&uri=true"
-    engine = sa.create_engine(
-        f"sqlite:///{mode if read_only else path}",
-        # Transactions are begun below: the driver on its own begins none for reads.
-        connect_args={"isolation_level": None, "timeout": _BUSY_MS / 1000},
-    )
-
-    @sa.event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: object) -> None:
-        if not read_only:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
-
-    return engine
+#: Names in `kept` beside those of fates: digests that are kept, and how often the
+#: share of inputs that count has been halved.
+INPUTS, HALVINGS = "inputs", "halvings"

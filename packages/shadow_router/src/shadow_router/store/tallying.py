@@ -13,6 +13,7 @@ from shadow_router.latency import fine_bucket_of
 from shadow_router.records import COMPARED, FAILED, Comparison, Fate, Unit
 from shadow_router.store import schema
 from shadow_router.store.adding import add
+from shadow_router.store.keeping import first_uncounted, read_kept
 from shadow_router.store.labelling import write_flips
 
 _MINUTE_NS = 60 * 10**9
@@ -23,7 +24,9 @@ _CHUNK = 500
 class _Sums:
     """What one batch adds."""
 
-    def __init__(self, known: dict[bytes, bytes]) -> None:
+    def __init__(self, known: dict[bytes, bytes], end: bytes) -> None:
+        #: Digests below it count; once there were too many inputs, not all do.
+        self.end = end
         #: Digests seen so far, with a digest of labels once there were some.
         self.known = known
         self.fresh: dict[bytes, bytes] = {}
@@ -44,12 +47,14 @@ class _Sums:
         fate = item.difference.fate
         if fate is Fate.INTERNAL_ERROR:
             return
-        if item.request_digest not in self.known:
+        if item.request_digest not in self.known and item.request_digest < self.end:
             self._remember(item.request_digest, b"")
             self.counts["requests"] += 1
             self.counts["errors"] += fate in FAILED
             self.counts["breaks"] += fate is Fate.CONTRACT_BREAK
         for at, unit in enumerate(item.units):
+            if unit.digest >= self.end:
+                continue
             labels = _short(unit.row.live) + _short(unit.row.shadow)
             if before := self.known.get(unit.digest):
                 self._take_repeat(before, labels)
@@ -113,9 +118,12 @@ def _short(label: str) -> bytes:
 
 def write_evidence(connection: sa.Connection, items: Sequence[Comparison]) -> None:
     """Add a batch to the sums that the gates are judged by."""
+    if not items:
+        return
     digests = {unit.digest for item in items for unit in item.units}
     digests.update(item.request_digest for item in items)
-    sums = _Sums(_known(connection, list(digests)))
+    halvings = read_kept(connection).get(schema.HALVINGS, (0, 0))[0]
+    sums = _Sums(_known(connection, list(digests)), first_uncounted(halvings))
     for item in items:
         sums.take(item)
     _write_inputs(connection, sums)
@@ -138,6 +146,8 @@ def _write_inputs(connection: sa.Connection, sums: _Sums) -> None:
     if sums.fresh:
         rows = _named(("digest", "labels"), sums.fresh.items())
         connection.execute(sa.insert(inputs), list(rows))
+        more = {"name": schema.INPUTS, "n": len(sums.fresh), "bytes": 0}
+        add(connection, schema.kept, [more])
     if sums.filled:
         where = inputs.c.digest == sa.bindparam("known")
         update = sa.update(inputs).where(where).values(labels=sa.bindparam("first"))

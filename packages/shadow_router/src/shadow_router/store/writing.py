@@ -1,30 +1,32 @@
 """The writing end of the store."""
 
+import json
+import secrets
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
+from pydantic import SecretStr
 
+from shadow_router.books import Page
+from shadow_router.errors import ShadowRouterError
 from shadow_router.latency import bucket_of
-from shadow_router.records import DISCREPANCIES, Comparison, Fate, Flow
+from shadow_router.records import Comparison, Fate, Flow
 from shadow_router.rules import Rules
-from shadow_router.store import schema
-from shadow_router.store.adding import add
+from shadow_router.store import migrating, schema
+from shadow_router.store.adding import add, insert_into, put
+from shadow_router.store.engine import open_engine, told_when_away, writing
 from shadow_router.store.identity import write_identity
+from shadow_router.store.keeping import Keep, prune
 from shadow_router.store.labelling import Joined, TrueLabel, write_labels
 from shadow_router.store.lanes import Trials, begin_lanes, write_trials
+from shadow_router.store.rows import write_discrepancies, write_rows
 from shadow_router.store.samples import Limits, note_history, write_samples
-from shadow_router.store.schema import open_engine
 from shadow_router.store.tallying import write_evidence
-
-#: Bodies kept of each fate; the rows and counters themselves have no cap.
-KEPT_BODIES = 200
-_LABELS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +38,54 @@ class Batch:
     counts: Mapping[tuple[str, Fate], int] = field(default_factory=dict)
     flows: Mapping[str, Flow] = field(default_factory=dict)
     trials: Trials = field(default_factory=dict)
+    #: What the routers' files say, read after the flows.
+    pages: Sequence[Page] = ()
+
+    @property
+    def holds_anything(self) -> bool:
+        """Return whether there is something to write."""
+        parts = (self.comparisons, self.counts, self.flows, self.trials, self.pages)
+        return any(parts)
 
 
 class Store:
-    """The writing end; used by one thread of one process."""
+    """
+    The writing end; batches are written by one thread of one process.
 
-    def __init__(self, directory: Path) -> None:
-        self._engine = open_engine(directory)
+    Parameters
+    ----------
+    directory : Path
+        The data directory, which holds the SQLite file when there is no URL.
+    url : SecretStr or None
+        Of a PostgreSQL database, which other collectors may write to as well.
+    keep : Keep
+        How much is kept.
+
+    Raises
+    ------
+    StoreAway
+        If the database cannot be opened now.
+    StoreUnreadable
+        If it holds the tables of a newer version, or of one too old.
+    """
+
+    def __init__(
+        self, directory: Path, url: SecretStr | None = None, keep: Keep = Keep()
+    ) -> None:
+        self.is_shared = url is not None
+        self._keep = keep
+        self._writer_id = f"{int(time.time())}-{secrets.token_hex(6)}"
+        self._written = 0
         self._limits: Limits = {}
         self._step = -1
-        with self._engine.begin() as connection:
-            schema.check_layout(connection)
-            schema.metadata.create_all(connection)
-            version = insert(schema.layout).values(version=schema.LAYOUT)
-            connection.execute(version.on_conflict_do_nothing())
+        self._engine = open_engine(directory, url)
+        self._told = partial(told_when_away, directory, url)
+        try:
+            with self._told(), writing(self._engine) as connection:
+                migrating.prepare(connection)
+        except ShadowRouterError:
+            self.close()
+            raise
 
     def note_rules(self, rules: Rules) -> None:
         """Keep the rules that comparisons are made by from now on."""
@@ -58,48 +94,75 @@ class Store:
             "at_ns": time.time_ns(),
             "text": rules.canonical,
         }
-        statement = insert(schema.rules).values(values).on_conflict_do_nothing()
-        with self._engine.begin() as connection:
-            connection.execute(statement)
+        with self._told(), writing(self._engine) as connection:
+            statement = insert_into(connection, schema.rules).on_conflict_do_nothing()
+            connection.execute(statement, values)
 
     def note_identity(self, role: str, digest: str) -> None:
         """Keep the digest of the artefact that a role said it runs."""
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             write_identity(connection, role, digest)
 
     def join_labels(self, given: Sequence[TrueLabel]) -> Joined:
         """Join true labels to the inputs they belong to."""
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             return write_labels(connection, given)
 
     def begin_lanes(self, noise_share: float, mutant_share: float) -> str:
         """Return the seed by which the lanes draw, kept for as long as they are so."""
-        with self._engine.begin() as connection:
+        with self._told(), writing(self._engine) as connection:
             return begin_lanes(connection, noise_share, mutant_share)
 
     def write(self, batch: Batch) -> None:
-        """Commit one batch: all of it, or, with an exception, none of it."""
-        with self._engine.begin() as connection:
+        """Commit one batch: all of it or none of it; `has_written` knows which."""
+        number = self._written + 1
+        with writing(self._engine) as connection:
             counts = Counter(batch.counts)
             for item in batch.comparisons:
                 counts[item.router_id, item.difference.fate] += 1
             _add_counters(connection, "collector", counts)
-            _write_rows(connection, batch.comparisons)
+            write_rows(connection, batch.comparisons)
+            write_discrepancies(connection, batch.comparisons, self._keep)
             _write_sums(connection, batch.comparisons)
             write_evidence(connection, batch.comparisons)
             write_trials(connection, batch.trials)
             limits = write_samples(connection, batch.comparisons, self._limits)
             step = note_history(connection, time.time_ns(), self._step)
-            for router_id, flow in batch.flows.items():
-                _write_flow(connection, router_id, flow)
+            _write_gauges(connection, batch)
+            mark = {"writer_id": self._writer_id, "batch": number}
+            put(connection, schema.writers, [mark])
+        self._written = number
         # Only what was committed counts.
         self._limits, self._step = limits, step
+
+    def has_written(self) -> bool:
+        """
+        Return whether the batch whose writing failed last was committed after all.
+
+        A connection may break when the commit is done and not yet confirmed. Waiting
+        for our turn sees the end of a transaction that the server still works on.
+        """
+        query = sa.select(schema.writers.c.batch).where(
+            schema.writers.c.writer_id == self._writer_id
+        )
+        # One file on this machine is read even while another holds it, or when full.
+        begin = writing(self._engine) if self.is_shared else self._engine.begin()
+        with begin as connection:
+            found = connection.scalar(query) or 0
+        is_written = found > self._written
+        self._written = found
+        return is_written
+
+    def prune(self) -> bool:
+        """Let go of some that is over the limits; return whether more is."""
+        with writing(self._engine) as connection:
+            return prune(connection, self._keep)
 
     def finalise(
         self, router_id: str, received: int, fates: Mapping[Fate, int], crashed: int
     ) -> None:
         """Take over the books of a router that has ended; a second time is no-op."""
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             known = sa.select(schema.finals).where(
                 schema.finals.c.router_id == router_id
             )
@@ -112,8 +175,9 @@ class Store:
             if crashed > 0:
                 lost = {(router_id, Fate.DROPPED_CRASH): crashed}
                 _add_counters(connection, "collector", lost)
-            gone = sa.delete(schema.flows).where(schema.flows.c.router_id == router_id)
-            connection.execute(gone)
+            for table in (schema.flows, schema.pages):
+                gone = sa.delete(table).where(table.c.router_id == router_id)
+                connection.execute(gone)
 
     def settled(self, router_id: str) -> int:
         """Return how many exchanges of a router have a committed fate."""
@@ -131,7 +195,7 @@ class Store:
             return connection.execute(known).first() is not None
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file or the connections."""
         self._engine.dispose()
 
 
@@ -145,96 +209,23 @@ def _add_counters(
     add(connection, schema.counters, rows)
 
 
-def _write_flow(connection: sa.Connection, router_id: str, flow: Flow) -> None:
-    values = {
-        "taken": flow.taken,
-        "open": flow.open,
-        "dropped_writer": flow.dropped_writer,
-    }
-    statement = insert(schema.flows).values(router_id=router_id, **values)
-    connection.execute(statement.on_conflict_do_update(["router_id"], set_=values))
-
-
-def _write_rows(connection: sa.Connection, items: Sequence[Comparison]) -> None:
-    if not items:
-        return
-    last = (
-        connection.execute(sa.select(sa.func.max(schema.comparisons.c.id))).scalar()
-        or 0
-    )
-    rows = [_row(last + i, item) for i, item in enumerate(items, start=1)]
-    connection.execute(sa.insert(schema.comparisons), rows)
-    kept = [
-        (row["id"], item)
-        for row, item in zip(rows, items, strict=True)
-        if item.difference.fate in DISCREPANCIES
-    ]
-    if kept:
-        _write_bodies(connection, kept)
-
-
-def _row(row_id: int, item: Comparison) -> dict[str, Any]:
-    difference, live, shadow = item.difference, item.live, item.shadow
-    worst, shown = difference.worst_row, list(difference.rows)
-    if len(shown) > _LABELS_SHOWN:
-        # What changed comes first where not all can be shown.
-        shown.sort(key=lambda row: not row.is_flip)
-    return {
-        "id": row_id,
-        "router_id": item.router_id,
-        "request_id": item.exchange.request_id,
-        "at_ns": item.exchange.at_ns,
-        "fate": difference.fate.value,
-        "reason": difference.reason,
-        "rows": len(difference.rows),
-        "live_labels": _shown([row.live for row in shown]),
-        "shadow_labels": _shown([row.shadow for row in shown]),
-        "max_delta": difference.max_delta,
-        "total_variation": worst.total_variation if worst else None,
-        "live_margin": worst.margin if worst else None,
-        "live_status": live.status,
-        "shadow_status": shadow.status if shadow else None,
-        "live_ms": live.latency_ms,
-        "shadow_ms": shadow.latency_ms if shadow else None,
-        "live_predict_ms": live.predict_ms,
-        "shadow_predict_ms": shadow.predict_ms if shadow else None,
-        "input_digest": item.request_digest,
-        "live_version": difference.live_version,
-        "shadow_version": difference.shadow_version,
-    }
-
-
-def _shown(labels: list[str]) -> str:
-    rest = "" if len(labels) <= _LABELS_SHOWN else f", … {len(labels)} in all"
-    return ", ".join(label[:64] for label in labels[:_LABELS_SHOWN]) + rest
-
-
-def _write_bodies(
-    connection: sa.Connection, kept: Sequence[tuple[int, Comparison]]
-) -> None:
-    count = sa.select(schema.bodies.c.fate, sa.func.count()).group_by(
-        schema.bodies.c.fate
-    )
-    full = Counter({fate: n for fate, n in connection.execute(count)})
-    for row_id, item in kept:
-        fate = item.difference.fate.value
-        if full[fate] >= KEPT_BODIES:
-            continue
-        full[fate] += 1
-        values = {
-            "comparison_id": row_id,
-            "fate": fate,
-            "route": _route(item),
-            "request": item.exchange.request_body,
-            "live": item.live.body,
-            "shadow": item.shadow.body if item.shadow else None,
+def _write_gauges(connection: sa.Connection, batch: Batch) -> None:
+    flows = (
+        {
+            "router_id": router_id,
+            "taken": flow.taken,
+            "open": flow.open,
+            "dropped_writer": flow.dropped_writer,
         }
-        connection.execute(sa.insert(schema.bodies), values)
+        for router_id, flow in batch.flows.items()
+    )
+    put(connection, schema.flows, flows)
+    put(connection, schema.pages, map(_page, batch.pages))
 
 
-def _route(item: Comparison) -> str:
-    path, _, _ = item.exchange.target.partition(b"?")
-    return f"{item.exchange.method} {path.decode('latin-1')}"
+def _page(page: Page) -> dict[str, object]:
+    text = json.dumps(asdict(page))
+    return {"router_id": page.router_id, "at_ns": time.time_ns(), "page": text}
 
 
 def _write_sums(connection: sa.Connection, items: Sequence[Comparison]) -> None:
