@@ -79,7 +79,6 @@ class Collector:
         self._switches = switches
         self._breaker = Breaker(settings.breaker_failures)
         self._rules = rules
-        self._key = key
         self._redactor = Redactor(rules, key)
         self._recorder = recorder
         self._slots = asyncio.Semaphore(settings.shadow_concurrency)
@@ -260,7 +259,8 @@ class Collector:
 
     async def _compare(self, router_id: str, exchange: Exchange) -> Comparison:
         answer = await self._caller.call(exchange)
-        found = comparison_of(router_id, exchange, answer, self._rules, self._key)
+        key = self._redactor.digest_key
+        found = comparison_of(router_id, exchange, answer, self._rules, key)
         self._lanes.look(found)
         return self._redactor.comparison(found)
 

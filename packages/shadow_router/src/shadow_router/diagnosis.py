@@ -99,6 +99,8 @@ def _regions(
 ) -> tuple[Region, ...]:
     found = sum(hits)
     rest = len(hits) - found
+    # The totals were read a moment before the sample, which may have grown since.
+    all_flips, agreeing = max(all_flips, found), max(all_inputs - all_flips, rest)
     regions = []
     for leaf in leaves:
         inside = sum(hits[i] for i in leaf.members)
@@ -107,7 +109,7 @@ def _regions(
         # Flips must be more at home here than inputs that agree.
         if not leaf.conditions or covers <= max(beside, _LEAST_COVER):
             continue
-        flips, others = covers * all_flips, beside * (all_inputs - all_flips)
+        flips, others = covers * all_flips, beside * agreeing
         limits = _limits(leaf.conditions)
         said = (_interval(table.names[at], *both) for at, both in limits.items())
         rate = flips / (flips + others)

@@ -63,6 +63,11 @@ class Redactor:
         named_any = (self._paths, self._parameters, self._headers, self._hides_inputs)
         self._is_idle = not any(named_any)
 
+    @property
+    def digest_key(self) -> bytes:
+        """What digests of inputs are keyed with: nothing where inputs are kept."""
+        return b"" if self._is_idle else self._key
+
     def comparison(self, item: Comparison) -> Comparison:
         """Return what the store may keep of a comparison."""
         if self._is_idle:

@@ -67,8 +67,7 @@ class Replay:
         settings = settings.model_copy(update=patient)
         self._rules = rules
         self._routes = set(rules.mirror)
-        self._key = read_key(directory)
-        self._redactor = Redactor(rules, self._key)
+        self._redactor = Redactor(rules, read_key(directory))
         self._store = Store(directory)
         self._store.note_rules(rules)
         urls = [url for url in (live, shadow) if url != RECORDED]
@@ -142,7 +141,8 @@ class Replay:
         if not 0 < exchange.live_status < 500:
             return Fate.SKIPPED_LIVE_FAILED
         shadow = await self._shadow.call(exchange)
-        found = comparison_of(_ROUTER_ID, exchange, shadow, self._rules, self._key)
+        key = self._redactor.digest_key
+        found = comparison_of(_ROUTER_ID, exchange, shadow, self._rules, key)
         return self._redactor.comparison(found)
 
 

@@ -10,8 +10,8 @@ from shadow_router.store.adding import add
 identities = sa.Table(
     "identities",
     schema.metadata,
-    sa.Column("role", sa.Text, primary_key=True),
-    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("role", schema.Words, primary_key=True),
+    sa.Column("digest", schema.Words, primary_key=True),
     # How often it was noted: once by each process that met it.
     sa.Column("n", sa.BigInteger, nullable=False),
 )

@@ -16,13 +16,13 @@ flips = sa.Table(
     "flips",
     schema.metadata,
     sa.Column("digest", sa.LargeBinary, primary_key=True),
-    sa.Column("request_id", sa.Text, nullable=False, index=True),
+    sa.Column("request_id", schema.Words, nullable=False, index=True),
     sa.Column("row", sa.Integer, nullable=False),
-    sa.Column("live", sa.Text, nullable=False),
-    sa.Column("shadow", sa.Text, nullable=False),
+    sa.Column("live", schema.Words, nullable=False),
+    sa.Column("shadow", schema.Words, nullable=False),
     sa.Column("margin", sa.Float),
     # What it really was, once that is known.
-    sa.Column("label", sa.Text),
+    sa.Column("label", schema.Words),
 )
 
 

@@ -24,7 +24,7 @@ _GROWTH = 1.08
 samples = sa.Table(
     "samples",
     schema.metadata,
-    sa.Column("stratum", sa.Text, primary_key=True),
+    sa.Column("stratum", schema.Words, primary_key=True),
     sa.Column("digest", sa.LargeBinary, primary_key=True),
     sa.Column("input", sa.LargeBinary, nullable=False),
     sa.Column("live", schema.Words, nullable=False),
