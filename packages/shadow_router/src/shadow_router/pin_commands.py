@@ -29,8 +29,9 @@ def promote(
     from shadow_router import promotion
     from shadow_router.settings import load_settings
 
-    data_dir = load_settings().data_dir
-    places = promotion.Places(requirements, changelog, index, data_dir)
+    settings = load_settings()
+    data_dir, url = settings.data_dir, settings.store_url
+    places = promotion.Places(requirements, changelog, index, data_dir, url)
     _say(promotion.promote(places, max_age_minutes * 60))
 
 

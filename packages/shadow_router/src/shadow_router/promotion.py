@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from shadow_router.bundle import as_json
 from shadow_router.changelog import with_entry
 from shadow_router.errors import (
@@ -23,7 +25,7 @@ from shadow_router.errors import (
     PromotionFailed,
     PromotionRefused,
 )
-from shadow_router.findings import gather
+from shadow_router.findings import Setting, gather
 from shadow_router.parts import State
 from shadow_router.pins import Pin, digest_of, read_pin
 from shadow_router.replacing import replace_all
@@ -43,6 +45,7 @@ class Places:
     changelog: Path
     index: Path
     data_dir: Path
+    store_url: SecretStr | None = None
 
     @property
     def live(self) -> Path:
@@ -92,7 +95,7 @@ def promote(places: Places, fresh_s: float) -> Move:
         _, shadow = read_pin(places.shadow)
         if live.line == shadow.line:
             raise PromotionRefused(f"nothing to promote: live runs {live} already")
-        found = gather(places.data_dir)
+        found = gather(places.data_dir, Setting(store_url=places.store_url))
         summary = found.summary
         _check_verdict(summary, fresh_s)
         told = {"live": live, "shadow": shadow}

@@ -18,7 +18,7 @@ Trials = Mapping[tuple[Lane, str, bool], int]
 lane_runs = sa.Table(
     "lane_runs",
     metadata,
-    sa.Column("seed", schema.Words, primary_key=True),
+    sa.Column("seed", sa.Text, primary_key=True),
     sa.Column("at_ns", sa.BigInteger, nullable=False),
     sa.Column("noise_share", sa.Float, nullable=False),
     sa.Column("mutant_share", sa.Float, nullable=False),
@@ -26,8 +26,8 @@ lane_runs = sa.Table(
 lane_trials = sa.Table(
     "lane_trials",
     metadata,
-    sa.Column("lane", schema.Words, primary_key=True),
-    sa.Column("name", schema.Words, primary_key=True),
+    sa.Column("lane", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
     sa.Column("n", sa.BigInteger, nullable=False),
     sa.Column("good", sa.BigInteger, nullable=False),
 )
