@@ -172,6 +172,8 @@ def test_score_leaves_nothing_when_it_is_stopped(tmp_path: Path, number: int) ->
             file.write(f"{GOOD}\n" * 100_000)
     out = tmp_path / "out"
     out.mkdir()
+    # Tests that a shell runs in the background ignore it, and so would the command.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
     command = ["-m", "iris_model", "score", str(tmp_path / "rows.csv")]
     with running(*command, str(out / "out.csv"), env=environment) as process:
