@@ -1,6 +1,6 @@
-"""Adding to sums: one statement for all the rows of a batch."""
+"""Adding to sums, and replacing: one statement for all the rows of a batch."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,34 +17,32 @@ def insert_into(connection: sa.Connection, table: sa.Table) -> Insert:
 
 
 def add(
-    connection: sa.Connection, table: sa.Table, rows: Iterable[dict[str, Any]]
+    connection: sa.Connection, table: sa.Table, rows: Iterable[Mapping[str, Any]]
 ) -> None:
     """Insert the rows, or add their numbers to those already there."""
-    listed = list(rows)
-    if not listed:
-        return
-    keys = [column.name for column in table.primary_key]
-    statement = insert_into(connection, table)
-    numbers = {
-        column.name: column + statement.excluded[column.name]
-        for column in table.columns
-        if column.name not in keys
-    }
-    upsert = statement.on_conflict_do_update(index_elements=keys, set_=numbers)
-    connection.execute(upsert, listed)
+    _upsert(connection, table, rows, lambda there, given: there + given)
 
 
 def put(
     connection: sa.Connection, table: sa.Table, rows: Iterable[Mapping[str, Any]]
 ) -> None:
     """Insert the rows, or replace those already there."""
+    _upsert(connection, table, rows, lambda there, given: given)
+
+
+def _upsert(
+    connection: sa.Connection,
+    table: sa.Table,
+    rows: Iterable[Mapping[str, Any]],
+    joined: Callable[[sa.Column[Any], Any], Any],
+) -> None:
     listed = list(rows)
     if not listed:
         return
     keys = [column.name for column in table.primary_key]
     statement = insert_into(connection, table)
     values = {
-        column.name: statement.excluded[column.name]
+        column.name: joined(column, statement.excluded[column.name])
         for column in table.columns
         if column.name not in keys
     }
