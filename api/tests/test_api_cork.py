@@ -2,13 +2,18 @@
 
 import asyncio
 
+from uvicorn import Config
+
+from iris_api.connection import Connection
 from iris_api.cork import Corked
+from iris_api.crowd import Crowd
 
 
 class Wire(asyncio.Transport):
     """Keeps what is sent."""
 
     def __init__(self):
+        super().__init__()
         self.sent = []
 
     def write(self, data):
@@ -20,6 +25,10 @@ class Wire(asyncio.Transport):
         self.sent.append("closed")
 
     abort = close
+
+    def is_closing(self):
+        """Return whether it was closed."""
+        return "closed" in self.sent
 
 
 def run(steps):
@@ -59,3 +68,27 @@ def test_cork_drops_what_is_held_when_it_is_aborted():
         corked.abort()
 
     assert run(steps) == ["closed"]
+
+
+def test_answer_is_sent_when_the_client_closes_its_side_while_it_is_corked():
+    async def drive():
+        wire = Wire()
+
+        async def app(scope, receive, send):
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            # What the loop does at the end of what the client sends.
+            if not connection.eof_received():
+                wire.close()
+
+        config = Config(app, log_config=None, lifespan="off", interface="asgi3")
+        config.load()
+        connection = Connection(config, Crowd(most=1, idle_s=1), {})
+        connection.connection_made(wire)
+        connection.data_received(b"GET / HTTP/1.1\r\nHost: e\r\n\r\n")
+        await asyncio.sleep(0.01)
+        return wire.sent
+
+    answer, *rest = asyncio.run(drive())
+    assert answer.startswith(b"HTTP/1.1 204 ")
+    assert set(rest) == {"closed"}

@@ -81,6 +81,8 @@ class Protocol(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Answer a client that says at once that it will send no more."""
         if self._phase is not ANSWER:
+            # Not left to the loop: it knows nothing of an answer that is corked.
+            self.transport.close()
             return False
         self.cycle.keep_alive = False
         return True
