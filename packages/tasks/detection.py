@@ -16,7 +16,7 @@ from mutants import MUTANTS, ROOT
 from spoiling import INPUTS, SEED, Answers, Model, answering, draw_traffic
 
 from iris_model import __version__
-from shadow_router.collector import comparison_of
+from shadow_router.comparisons import comparison_of
 from shadow_router.parts import State
 from shadow_router.records import Exchange, Fate, Observation
 from shadow_router.rules import PROFILES, Rules

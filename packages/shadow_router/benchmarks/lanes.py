@@ -15,7 +15,7 @@ import time
 import uvloop
 from store import answer, pair
 
-from shadow_router.collector import comparison_of
+from shadow_router.comparisons import comparison_of
 from shadow_router.lanes import MutantLane, NoiseLane
 from shadow_router.records import Exchange, Lane, Observation
 from shadow_router.rules import DEFAULT

@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 from store import pair
 
-from shadow_router.collector import comparison_of, live_observation
 from shadow_router.compare import compare
+from shadow_router.comparisons import comparison_of, live_observation
 from shadow_router.records import Exchange, Observation
 from shadow_router.rules import DEFAULT
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from shadow_router.collector import comparison_of
+from shadow_router.comparisons import comparison_of
 from shadow_router.records import Comparison, Exchange, Fate, Flow, Observation
 from shadow_router.rules import DEFAULT
 from shadow_router.store import Batch, Keep, Store, schema

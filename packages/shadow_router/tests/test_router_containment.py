@@ -11,7 +11,7 @@ SECRET = "CANARY-77aa"
 #: Imported by every Python process that is started; the fault is there while a file is.
 PLANTED = """\
 import pathlib
-from shadow_router import collector, redaction
+from shadow_router import comparisons, redaction
 
 def fault(*_):
     {fault}
@@ -27,8 +27,8 @@ def plant(owner, name):
 plant({owner}, {name!r})
 """
 PLACES = {
-    "comparison": ("collector", "compare"),
-    "evidence": ("collector", "evidence_of"),
+    "comparison": ("comparisons", "compare"),
+    "evidence": ("comparisons", "evidence_of"),
     "redaction": ("redaction.Redactor", "comparison"),
 }
 FAULTS = {

@@ -7,7 +7,7 @@ from math import inf
 import pytest
 
 from shadow_router.answers import parse_document
-from shadow_router.collector import comparison_of
+from shadow_router.comparisons import comparison_of
 from shadow_router.evidence import Sketch, Tallies, Tried
 from shadow_router.inputs import evidence_of
 from shadow_router.latency import FINE_BUCKETS, fine_bucket_of, fine_edges_ms

@@ -11,7 +11,7 @@ from router_system import post, post_many, refused_url, wait_until
 
 from shadow_router import lanes
 from shadow_router.books import Page, RunState
-from shadow_router.collector import comparison_of
+from shadow_router.comparisons import comparison_of
 from shadow_router.lanes import MutantLane, NoiseLane, draw_of, is_chosen
 from shadow_router.records import Difference, Exchange, Fate, Lane, Observation
 from shadow_router.rules import DEFAULT

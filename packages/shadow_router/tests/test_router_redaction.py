@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from router_fakes import ANSWER, FakeServer, answer_bytes
 
-from shadow_router.collector import comparison_of
+from shadow_router.comparisons import comparison_of
 from shadow_router.records import Exchange, Observation
 from shadow_router.redaction import WITHHELD, Redactor
 from shadow_router.rules import Redact, Rules

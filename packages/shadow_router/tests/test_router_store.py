@@ -11,7 +11,7 @@ from test_router_evidence import compared, exchange, failed
 
 from shadow_router import audit
 from shadow_router.books import Page, RunState
-from shadow_router.collector import comparison_of
+from shadow_router.comparisons import comparison_of
 from shadow_router.errors import DataDirectoryMissing, StoreAway, StoreUnreadable
 from shadow_router.evidence import Tallies, Tried
 from shadow_router.findings import Setting, gather

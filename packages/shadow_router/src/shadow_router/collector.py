@@ -8,30 +8,20 @@ open. Together with the committed fates they account for everything handed to it
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from loguru import logger
 
 from shadow_router.accounts import read_pages
-from shadow_router.answers import predict_ms
 from shadow_router.books import SUFFIX, WriterTally, find_books, read_page
 from shadow_router.breaker import Breaker
-from shadow_router.compare import compare
+from shadow_router.comparisons import comparison_of, failed
 from shadow_router.errors import FrameInvalid
 from shadow_router.frames import Hello, decode_exchange, decode_hello, read_frame
-from shadow_router.inputs import evidence_of
 from shadow_router.lanes import SelfTest
 from shadow_router.recorder import Recorder
-from shadow_router.records import (
-    Comparison,
-    Difference,
-    Exchange,
-    Fate,
-    Flow,
-    Observation,
-)
+from shadow_router.records import Comparison, Difference, Exchange, Fate, Flow
 from shadow_router.redaction import Redactor
 from shadow_router.rules import Rules
 from shadow_router.settings import Settings
@@ -306,46 +296,3 @@ class Collector:
         if router is not None:
             self._routers.pop(page.router_id).tally.close()
         path.unlink(missing_ok=True)
-
-
-def live_observation(exchange: Exchange) -> Observation:
-    """Return live's side of an exchange."""
-    headers = exchange.live_headers
-    return Observation(
-        status=exchange.live_status,
-        content_type=headers.get("content-type", ""),
-        content_encoding=headers.get("content-encoding", ""),
-        body=exchange.live_body,
-        latency_ms=exchange.live_ms,
-        predict_ms=predict_ms(headers.get("server-timing", "")),
-    )
-
-
-def comparison_of(
-    router_id: str,
-    exchange: Exchange,
-    answer: Observation | Difference,
-    rules: Rules,
-    key: bytes = b"",
-) -> Comparison:
-    """Return an exchange with the shadow's answer to it, compared; nothing redacted."""
-    live = live_observation(exchange)
-    if isinstance(answer, Difference):
-        shadow, difference = None, answer
-    else:
-        day = datetime.fromtimestamp(exchange.at_ns / 1e9, UTC).date()
-        shadow, difference = answer, compare(live, answer, rules, day)
-    evidence = evidence_of(exchange, difference, rules, key)
-    keys = (evidence.request_digest, evidence.units)
-    return Comparison(router_id, exchange, live, shadow, difference, *keys)
-
-
-def failed(
-    router_id: str, exchange: Exchange | None, difference: Difference
-) -> Comparison:
-    """Return what is kept of an exchange on which we failed: when it was, no more."""
-    at_ns = exchange.at_ns if exchange else 0
-    # Whatever failed may have been the redaction, and may fail again.
-    nothing = Exchange("", at_ns, "", b"", (), b"", 0, {}, 0.0, b"")
-    live = live_observation(nothing)
-    return Comparison(router_id, nothing, live, None, difference, b"")

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import uvloop
 
-from shadow_router.collector import comparison_of, failed
+from shadow_router.comparisons import comparison_of, failed
 from shadow_router.directory import read_key
 from shadow_router.errors import (
     RecordingUnreadable,

@@ -1,0 +1,52 @@
+"""From an exchange and the shadow's answer to a comparison; pure, nothing redacted."""
+
+from datetime import UTC, datetime
+
+from shadow_router.answers import predict_ms
+from shadow_router.compare import compare
+from shadow_router.inputs import evidence_of
+from shadow_router.records import Comparison, Difference, Exchange, Observation
+from shadow_router.rules import Rules
+
+
+def live_observation(exchange: Exchange) -> Observation:
+    """Return live's side of an exchange."""
+    headers = exchange.live_headers
+    return Observation(
+        status=exchange.live_status,
+        content_type=headers.get("content-type", ""),
+        content_encoding=headers.get("content-encoding", ""),
+        body=exchange.live_body,
+        latency_ms=exchange.live_ms,
+        predict_ms=predict_ms(headers.get("server-timing", "")),
+    )
+
+
+def comparison_of(
+    router_id: str,
+    exchange: Exchange,
+    answer: Observation | Difference,
+    rules: Rules,
+    key: bytes = b"",
+) -> Comparison:
+    """Return an exchange with the shadow's answer to it, compared; nothing redacted."""
+    live = live_observation(exchange)
+    if isinstance(answer, Difference):
+        shadow, difference = None, answer
+    else:
+        day = datetime.fromtimestamp(exchange.at_ns / 1e9, UTC).date()
+        shadow, difference = answer, compare(live, answer, rules, day)
+    evidence = evidence_of(exchange, difference, rules, key)
+    keys = (evidence.request_digest, evidence.units)
+    return Comparison(router_id, exchange, live, shadow, difference, *keys)
+
+
+def failed(
+    router_id: str, exchange: Exchange | None, difference: Difference
+) -> Comparison:
+    """Return what is kept of an exchange on which we failed: when it was, no more."""
+    at_ns = exchange.at_ns if exchange else 0
+    # Whatever failed may have been the redaction, and may fail again.
+    nothing = Exchange("", at_ns, "", b"", (), b"", 0, {}, 0.0, b"")
+    live = live_observation(nothing)
+    return Comparison(router_id, nothing, live, None, difference, b"")
