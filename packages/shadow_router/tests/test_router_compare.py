@@ -2,7 +2,6 @@
 
 import json
 import time
-from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -238,7 +237,7 @@ def test_lists_off_the_rows_may_differ_in_length():
 
 
 def test_fate_is_shadow_error_when_shadow_answers_500():
-    found = compare(LIVE, replace(LIVE, status=503), RULES)
+    found = compare(LIVE, LIVE._replace(status=503), RULES)
     assert (found.fate, found.reason) == (Fate.SHADOW_ERROR, "status 503")
 
 

@@ -23,7 +23,7 @@ INPUTS, FLIPS = 1000, 40
 def sent(x, request_id=None, **answers):
     one = compared(x, **answers)
     named = replace(one.exchange, request_id=request_id or f"r{x}")
-    return replace(one, exchange=named)
+    return one._replace(exchange=named)
 
 
 @pytest.fixture
@@ -118,8 +118,8 @@ def test_label_is_unused_when_no_first_answer_bears_its_id(store):
 def test_label_belongs_to_its_row_when_a_request_has_several(store, tmp_path):
     one = sent(7000, "many")
     (unit,) = one.units
-    second = replace(unit, digest=b"2" * 16, row=replace(unit.row, shadow="b"))
-    store.write(Batch([replace(one, units=(unit, second))]))
+    second = unit._replace(digest=b"2" * 16, row=unit.row._replace(shadow="b"))
+    store.write(Batch([one._replace(units=(unit, second))]))
     assert store.join_labels([TrueLabel("many", 1, "b")]) == Joined(joined=1)
     labels = gate(tmp_path)[0].labels
     assert (labels.flips, labels.shadow_alone_right) == (1, 1)

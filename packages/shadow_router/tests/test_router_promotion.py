@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 import zipfile
-from dataclasses import replace
 from math import nan
 from pathlib import Path
 from types import SimpleNamespace
@@ -56,12 +55,11 @@ def fill(directory, count=ENOUGH, flips=0, lost=0):
     items = []
     for x in range(count):
         one = compared(x, shadow="b" if x < flips else "a", ms=1.0)
-        told = replace(
-            one.difference,
+        told = one.difference._replace(
             live_version=ROLES["live"],
             shadow_version=ROLES["shadow"],
         )
-        items.append(replace(one, difference=told))
+        items.append(one._replace(difference=told))
     store.write(Batch(items, {("r", Fate.DROPPED_WRITER): lost}))
     store.close()
 

@@ -153,11 +153,8 @@ def test_a_flip_far_down_a_long_request_is_still_shown(tmp_path):
 
     rows = [evidence.A] * 500 + [evidence.B]
     item = compared(1)
-    from dataclasses import replace
-
-    item = replace(
-        item, difference=replace(evidence.found(*rows), fate=Fate.LABEL_FLIP)
-    )
+    flip = evidence.found(*rows)._replace(fate=Fate.LABEL_FLIP)
+    item = item._replace(difference=flip)
     store = Store(tmp_path)
     store.write(Batch([item]))
     store.close()

@@ -85,7 +85,7 @@ def place(request, tmp_path):
 
 def aged(item, days):
     old = dataclasses.replace(item.exchange, at_ns=time.time_ns() - int(days * DAY_NS))
-    return dataclasses.replace(item, exchange=old)
+    return item._replace(exchange=old)
 
 
 def drained(store, steps=1000):
@@ -161,7 +161,7 @@ def test_sums_are_exact_when_several_write_at_once(place):
         for start in range(0, 200, 10):
             # All three see the same inputs, none of which may count twice.
             items = [compared(x) for x in range(start, start + 10)]
-            named = [dataclasses.replace(one, router_id=router_id) for one in items]
+            named = [one._replace(router_id=router_id) for one in items]
             store.write(Batch(named))
 
     threads = [
@@ -283,7 +283,7 @@ def test_bodies_are_bounded_by_their_bytes(place):
     def large(x):
         item = compared(x, shadow="b")
         body = dataclasses.replace(item.exchange, request_body=b"x" * 10_000)
-        return dataclasses.replace(item, exchange=body)
+        return item._replace(exchange=body)
 
     batches = [[large(x), large(x + 1)] for x in range(0, 100, 2)]
     store = place.filled(*batches, [failed(500, Fate.SHADOW_ERROR)], body_bytes=50_000)

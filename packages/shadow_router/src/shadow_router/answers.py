@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import orjson
 
@@ -16,8 +16,7 @@ Table = Mapping[str, float]
 _LONGEST_LABEL = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(NamedTuple):
     """What one version said: one label and one set of probabilities a row."""
 
     document: Document
@@ -160,8 +159,7 @@ def predict_ms(server_timing: str) -> float | None:
 
 
 def _plain_number(text: str) -> float | None:
-    whole, point, rest = text.partition(".")
-    digits = whole + rest if point else whole
-    if not (digits.isascii() and digits.isdigit() and whole and len(digits) <= 24):
+    digits = text.replace(".", "", 1)
+    if not (digits.isdigit() and digits.isascii() and len(digits) <= 24):
         return None
-    return float(text) if rest or not point else None
+    return None if "." in (text[0], text[-1]) else float(text)

@@ -5,6 +5,8 @@ import struct
 from asyncio import IncompleteReadError, StreamReader
 from dataclasses import dataclass
 
+import orjson
+
 from shadow_router.errors import FrameInvalid
 from shadow_router.records import Exchange
 
@@ -46,7 +48,7 @@ def decode_hello(payload: bytes) -> Hello:
 
 def encode_exchange(exchange: Exchange) -> bytes:
     """Return the exchange as a frame; bodies travel as they are."""
-    head = json.dumps(
+    head = orjson.dumps(
         (
             exchange.request_id,
             exchange.at_ns,
@@ -57,7 +59,7 @@ def encode_exchange(exchange: Exchange) -> bytes:
             exchange.live_headers,
             exchange.live_ms,
         )
-    ).encode("ascii")
+    )
     request = exchange.request_body
     size = _PARTS.size + len(head) + len(request) + len(exchange.live_body)
     parts = (_LENGTH.pack(size), _PARTS.pack(len(head), len(request)), head)
@@ -76,7 +78,7 @@ def decode_exchange(payload: bytes) -> Exchange:
     try:
         head_size, request_size = _PARTS.unpack_from(payload)
         head_end = _PARTS.size + head_size
-        head = json.loads(payload[_PARTS.size : head_end])
+        head = orjson.loads(payload[_PARTS.size : head_end])
         request_id, at_ns, method, target, headers, status, live_headers, ms = head
         pairs = tuple((n.encode("latin-1"), v.encode("latin-1")) for n, v in headers)
     except (ValueError, TypeError, struct.error):

@@ -7,8 +7,8 @@ an id or a timestamp there would make every repeat look new.
 
 import json
 from bisect import bisect_right
-from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 import orjson
 
@@ -24,8 +24,7 @@ _LONGEST_SOURCE = 4096
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
-@dataclass(frozen=True, slots=True)
-class Evidenced:
+class Evidenced(NamedTuple):
     """What one exchange is evidence of."""
 
     request_digest: bytes
@@ -61,8 +60,8 @@ def evidence_of(
     if len(rows) != len(difference.rows):
         return Evidenced(request, (Unit(request, worst),))
     if len(rows) == 1:
-        bins, source = _bins(rows[0], rules), _source(texts[0])
-        return Evidenced(request, (Unit(request, worst, bins, source),))
+        unit = Unit(request, worst, _bins(rows[0], rules), _source(texts[0]))
+        return Evidenced(request, (unit,))
     units = (
         Unit(
             _digest(key, b"row", target, text), judged, _bins(row, rules), _source(text)

@@ -8,7 +8,7 @@ number, so that the same number spoils the same answer in the same way.
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import nan
 from typing import Any
 
@@ -246,26 +246,26 @@ def _on_document(change: Change) -> Mutation:
         except AnswerUnreadable:
             return None
         text = json.dumps(document).encode()
-        return replace(answer, body=text) if is_changed else None
+        return answer._replace(body=text) if is_changed else None
 
     return mutation
 
 
 def _cut_body(answer: Observation, rules: Rules, draw: int) -> Observation | None:
     body = answer.body.rstrip()
-    return replace(answer, body=body[:-1]) if body else None
+    return answer._replace(body=body[:-1]) if body else None
 
 
 def _fail(answer: Observation, rules: Rules, draw: int) -> Observation:
-    return replace(answer, status=500)
+    return answer._replace(status=500)
 
 
 def _refuse(answer: Observation, rules: Rules, draw: int) -> Observation:
-    return replace(answer, status=422)
+    return answer._replace(status=422)
 
 
 def _other_media_type(answer: Observation, rules: Rules, draw: int) -> Observation:
-    return replace(answer, content_type="application/x-mutant")
+    return answer._replace(content_type="application/x-mutant")
 
 
 MUTATIONS: dict[str, Mutation] = {

@@ -1,7 +1,13 @@
-"""The values that travel between modules; no behaviour beyond naming them."""
+"""
+The values that travel between modules; no behaviour beyond naming them.
+
+What a comparison makes by the dozen is a named tuple: a frozen dataclass takes more
+than twice as long to make.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Fate(StrEnum):
@@ -77,8 +83,7 @@ class Exchange:
     live_body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """
     One version's answer to one request.
 
@@ -93,8 +98,7 @@ class Observation:
     predict_ms: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RowDifference:
+class RowDifference(NamedTuple):
     """
     What both versions said of one row.
 
@@ -115,8 +119,7 @@ class RowDifference:
         return self.live != self.shadow
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """What comparing two observations found; pure, with no request in it."""
 
     fate: Fate
@@ -141,8 +144,7 @@ class Difference:
         return max(self.rows, key=badness, default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """One input as evidence: its digest, what was said of it, where it belongs."""
 
     digest: bytes
@@ -153,8 +155,7 @@ class Unit:
     source: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(NamedTuple):
     """One row of the store: a request, both observations, their difference."""
 
     router_id: str

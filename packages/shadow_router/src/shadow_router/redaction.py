@@ -73,20 +73,19 @@ class Redactor:
         if self._is_idle:
             exchange = self._without_headers(item.exchange)
             is_same = exchange is item.exchange
-            return item if is_same else replace(item, exchange=exchange)
+            return item if is_same else item._replace(exchange=exchange)
         secrets = self._secrets(item.exchange)
         exchange, shadow = item.exchange, item.shadow
         if item.difference.fate not in DISCREPANCIES:
             # Nobody will look at these bodies: the store has no place for them.
             exchange = replace(exchange, request_body=b"", live_body=b"")
-            shadow = shadow and replace(shadow, body=b"")
+            shadow = shadow and shadow._replace(body=b"")
         exchange = self._exchange(exchange, secrets)
         if self._policy == "hash" and item.exchange.request_body:
             exchange = replace(exchange, request_body=_hashes(item))
         said = self._said(item.difference, secrets)
         is_quoted = secrets.are_in(list(_texts(item)))
-        return replace(
-            item,
+        return item._replace(
             exchange=exchange,
             live=self._observation(item.live, exchange.live_body, secrets),
             shadow=shadow
@@ -94,7 +93,7 @@ class Redactor:
             difference=_told(item.difference, said, is_quoted),
             units=tuple(
                 # Rows are sampled as they are or not at all.
-                replace(unit, row=_row_told(unit.row, said), source=b"")
+                unit._replace(row=_row_told(unit.row, said), source=b"")
                 for unit in item.units
             ),
         )
@@ -216,7 +215,7 @@ class Redactor:
         self, observation: Observation, body: bytes, secrets: Secrets
     ) -> Observation:
         kind = self._text(media_type(observation), secrets)
-        return replace(observation, body=body, content_type=kind)
+        return observation._replace(body=body, content_type=kind)
 
     def _said(self, difference: Difference, secrets: Secrets) -> dict[str, str]:
         """Return labels, versions and digests, each with what may be kept of it."""
@@ -258,8 +257,7 @@ def _texts(item: Comparison) -> Iterator[str]:
 
 
 def _told(difference: Difference, said: dict[str, str], is_quoted: bool) -> Difference:
-    return replace(
-        difference,
+    return difference._replace(
         # A reason quotes an answer, and may cut the quote short.
         reason=WITHHELD if difference.reason and is_quoted else difference.reason,
         rows=tuple(_row_told(row, said) for row in difference.rows),
@@ -271,7 +269,7 @@ def _told(difference: Difference, said: dict[str, str], is_quoted: bool) -> Diff
 
 
 def _row_told(row: RowDifference, said: dict[str, str]) -> RowDifference:
-    return replace(row, live=said[row.live], shadow=said[row.shadow])
+    return row._replace(live=said[row.live], shadow=said[row.shadow])
 
 
 def _hashes(item: Comparison) -> bytes:

@@ -43,6 +43,9 @@ Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Distance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+_NOTHING: frozenset[str] = frozenset()
+
+
 class _Rule(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -208,6 +211,8 @@ class Rules(_Rule):
 
     def ignored_on(self, day: date) -> frozenset[str]:
         """Return the fields that are ignored on a day; `expires` is the last."""
+        if not self.ignore:
+            return _NOTHING
         return frozenset(r.field for r in self.ignore if day <= r.expires)
 
     def expired_on(self, day: date) -> tuple[Ignore, ...]:
