@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from shadow_router.evidence import Labelled, Tallies
 from shadow_router.records import Unit
 from shadow_router.store import schema
+from shadow_router.store.adding import insert
 
 #: Inputs whose labels are asked for at once.
 WANTED = 50
@@ -85,8 +86,7 @@ def write_flips(
         for request_id, row, unit in firsts
         if unit.row.is_flip
     ]
-    if rows:
-        connection.execute(sa.insert(flips), rows)
+    insert(connection, flips, rows)
 
 
 def write_labels(connection: sa.Connection, given: Sequence[TrueLabel]) -> Joined:

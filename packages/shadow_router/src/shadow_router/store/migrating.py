@@ -102,7 +102,7 @@ def _from_2(connection: sa.Connection) -> None:
     connection.execute(sa.insert(schema.kept).from_select(kept, by_fate))
     inputs = sa.select(sa.func.count()).select_from(schema.inputs)
     seen = {"name": schema.INPUTS, "n": connection.scalar(inputs), "bytes": 0}
-    connection.execute(insert_into(connection, schema.kept), seen)
+    connection.execute(insert_into(connection.dialect, schema.kept), seen)
     bodies.drop(connection)
 
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from shadow_router.records import DISCREPANCIES, Comparison
 from shadow_router.store import schema
-from shadow_router.store.adding import add
+from shadow_router.store.adding import add, insert
 from shadow_router.store.keeping import Keep, read_kept
 
 _LABELS_SHOWN = 20
@@ -20,7 +20,7 @@ def write_rows(connection: sa.Connection, items: Sequence[Comparison]) -> None:
         return
     last = _last_id(connection, schema.comparisons)
     rows = [_row(last + i, item) for i, item in enumerate(items, start=1)]
-    connection.execute(sa.insert(schema.comparisons), rows)
+    insert(connection, schema.comparisons, rows)
 
 
 def _last_id(connection: sa.Connection, table: sa.Table) -> int:
@@ -99,7 +99,7 @@ def write_discrepancies(
         sizes[fate] += bodies["bytes"]
         rows.append({**_told(item), **bodies})
     numbered = (row | {"id": last + i} for i, row in enumerate(reversed(rows), start=1))
-    connection.execute(sa.insert(schema.discrepancies), list(numbered))
+    insert(connection, schema.discrepancies, numbered)
     more = ({"name": f, "n": n, "bytes": sizes[f]} for f, n in numbers.items())
     add(connection, schema.kept, more)
 

@@ -8,6 +8,13 @@ import sqlalchemy as sa
 LAYOUT = 3
 
 
+def without_nul(value: Any) -> Any:
+    """Return the value, a text without NUL; both engines then hold the same."""
+    if type(value) is str and "\0" in value:
+        return value.replace("\0", "\ufffd")
+    return value
+
+
 class Words(sa.TypeDecorator[str]):
     """Text from outside: PostgreSQL takes no NUL, which JSON may well hold."""
 
@@ -15,8 +22,9 @@ class Words(sa.TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
-        """Return the text with NUL replaced; both engines then hold the same."""
-        return value.replace("\0", "\ufffd") if value and "\0" in value else value
+        """Return the text as it can be kept."""
+        kept: str | None = without_nul(value)
+        return kept
 
 
 MARGIN_BINS = 20

@@ -12,7 +12,7 @@ from shadow_router.evidence import CONFIDENT_MARGIN
 from shadow_router.latency import fine_bucket_of
 from shadow_router.records import COMPARED, FAILED, Comparison, Fate, Unit
 from shadow_router.store import schema
-from shadow_router.store.adding import add
+from shadow_router.store.adding import add, insert
 from shadow_router.store.keeping import first_uncounted, read_kept
 from shadow_router.store.labelling import write_flips
 
@@ -145,7 +145,7 @@ def _write_inputs(connection: sa.Connection, sums: _Sums) -> None:
     inputs = schema.inputs
     if sums.fresh:
         rows = _named(("digest", "labels"), sums.fresh.items())
-        connection.execute(sa.insert(inputs), list(rows))
+        insert(connection, inputs, rows)
         more = {"name": schema.INPUTS, "n": len(sums.fresh), "bytes": 0}
         add(connection, schema.kept, [more])
     if sums.filled:

@@ -18,7 +18,7 @@ from shadow_router.latency import bucket_of
 from shadow_router.records import Comparison, Fate, Flow
 from shadow_router.rules import Rules
 from shadow_router.store import migrating, schema
-from shadow_router.store.adding import add, insert_into, put
+from shadow_router.store.adding import add, insert_missing, put
 from shadow_router.store.engine import open_engine, told_when_away, writing
 from shadow_router.store.identity import write_identity
 from shadow_router.store.keeping import Keep, prune
@@ -95,8 +95,7 @@ class Store:
             "text": rules.canonical,
         }
         with self._told(), writing(self._engine) as connection:
-            statement = insert_into(connection, schema.rules).on_conflict_do_nothing()
-            connection.execute(statement, values)
+            insert_missing(connection, schema.rules, [values])
 
     def note_identity(self, role: str, digest: str) -> None:
         """Keep the digest of the artefact that a role said it runs."""

@@ -1,0 +1,273 @@
+"""
+Measure what the router costs clients: beside a direct call, nginx, and its mirror.
+
+Live and shadow are the API with the two pinned models. Every way to live is measured in
+turn, round after round, so that a machine whose speed drifts changes the figures but
+not their order; each figure is the median of the rounds. `paced` is one client that
+sends at a steady pace: what a request feels. `full` are 16 connections without a pause:
+what fits through; `stored/s` counts requests whose comparison is in the store, up to
+the moment when the last one is. Every request holds another row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from proxies import PROXIES, Router, Started, Upstreams, hung_server
+from replay import bounds, service
+from services import CannotStart
+
+SEED, BODIES, CONNECTIONS = 1936, 20_000, 16
+STORED = ("match", "within_tolerance", "proba_shift", "label_flip")
+
+WRK = """
+local requests, at = {{}}, 0
+init = function(args)
+  for body in io.lines({bodies!r}) do
+    requests[#requests + 1] = wrk.format("POST", "/v1/predict",
+      {{["Content-Type"] = "application/json"}}, body)
+  end
+end
+request = function() at = at % #requests + 1; return requests[at] end
+done = function(summary, latency, all)
+  local e = summary.errors
+  print(string.format("FIGURES %d %d %d", summary.requests, summary.duration,
+    e.connect + e.read + e.write + e.status + e.timeout))
+end
+"""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One turn: milliseconds of a paced client, requests a second at full load."""
+
+    p50_ms: float
+    p99_ms: float
+    rate: float
+    stored: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Load:
+    """Requests to send, for how long, and how quickly by the paced client."""
+
+    folder: Path
+    seconds: float
+    pace: float
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """Return the bodies that were written, a request each."""
+        return (self.folder / "bodies.jsonl").read_bytes().splitlines()
+
+    def write(self, live: str) -> None:
+        """Write bodies of one random row each, and wrk's script."""
+        with urllib.request.urlopen(f"{live}/v1/model") as answer:
+            features = json.load(answer)["features"]
+        generator = random.Random(SEED)
+        path = self.folder / "bodies.jsonl"
+        with path.open("w") as file:
+            for _ in range(BODIES):
+                row = {
+                    one["name"]: round(generator.uniform(*bounds(one)), 4)
+                    for one in features
+                }
+                print(json.dumps({"inputs": [row]}), file=file)
+        (self.folder / "wrk.lua").write_text(WRK.format(bodies=str(path)))
+
+    def paced(self, port: int) -> list[float]:
+        """Return milliseconds of requests on one connection, sent at a pace."""
+        times: list[float] = []
+        bodies, pause = self.bodies, 1 / self.pace
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            due = time.perf_counter()
+            for number in range(int(self.seconds * self.pace)):
+                due += pause
+                time.sleep(max(0.0, due - time.perf_counter()))
+                began = time.perf_counter()
+                connection.sendall(request(bodies[number % len(bodies)]))
+                read_answer(connection)
+                times.append((time.perf_counter() - began) * 1e3)
+        return times
+
+    def full(self, port: int, seconds: float) -> float:
+        """Return requests a second without a pause."""
+        wrk = shutil.which("wrk")
+        if wrk is None:
+            raise CannotStart("wrk is not installed; on Debian: apt install wrk")
+        command = [wrk, "--threads", "1", "--connections", str(CONNECTIONS)]
+        command += ["--duration", f"{seconds:g}s"]
+        command += ["--script", str(self.folder / "wrk.lua")]
+        url = f"http://127.0.0.1:{port}/v1/predict"
+        done = subprocess.run([*command, url], capture_output=True, text=True)
+        figures = done.stdout.partition("FIGURES ")[2].split()
+        if len(figures) != 3 or figures[2] != "0":
+            raise CannotStart(f"wrk met errors:\n{done.stdout}{done.stderr}")
+        return int(figures[0]) / int(figures[1]) * 1e6
+
+
+def request(body: bytes) -> bytes:
+    """Return a request with a body."""
+    head = "POST /v1/predict HTTP/1.1\r\nHost: e\r\nContent-Type: application/json"
+    return f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def read_answer(connection: socket.socket) -> None:
+    """Read one answer whole; raise CannotStart if it is not a success."""
+    data = b""
+    while (end := data.find(b"\r\n\r\n")) < 0:
+        data += receive(connection)
+    head = data[:end].lower()
+    if not head.startswith(b"http/1.1 200 "):
+        raise CannotStart(f"the answer was {data[:200]!r}")
+    length = int(head.partition(b"content-length: ")[2].split(b"\r\n")[0])
+    while len(data) < end + 4 + length:
+        data += receive(connection)
+
+
+def receive(connection: socket.socket) -> bytes:
+    """Return what has come; raise CannotStart at the end of the stream."""
+    data = connection.recv(65536)
+    if not data:
+        raise CannotStart("the connection ended before the answer did")
+    return data
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line, start live and shadow, measure, print."""
+    parser = argparse.ArgumentParser(
+        prog="tox run -e bench-router --",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--seconds", type=float, default=4, help="of each load")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pace", type=float, default=400, help="requests a second")
+    parser.add_argument(
+        "--memory",
+        type=int,
+        metavar="N",
+        help="instead: send N requests, all shadowed, and watch the router's memory",
+    )
+    options = parser.parse_args(arguments)
+    with contextlib.ExitStack() as running:
+        folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
+        upstreams = Upstreams(
+            running.enter_context(service("live", "live")),
+            running.enter_context(service("shadow", "shadow")),
+            running.enter_context(hung_server()),
+        )
+        load = Load(folder, options.seconds, options.pace)
+        load.write(upstreams.live)
+        if options.memory:
+            watch_memory(load, upstreams, options.memory)
+        else:
+            compare(load, upstreams, options.rounds)
+
+
+def compare(load: Load, upstreams: Upstreams, rounds: int) -> None:
+    """Measure every way to live, and print a table."""
+    found: dict[str, list[Figures]] = {proxy.name: [] for proxy in PROXIES}
+    for number in range(1, rounds + 1):
+        for proxy in PROXIES:
+            print(f"round {number} of {rounds}: {proxy.name}", file=sys.stderr)
+            with proxy.running(upstreams) as started:
+                found[proxy.name].append(measure(load, started))
+    for line in table(found):
+        print(line)
+
+
+def measure(load: Load, started: Started) -> Figures:
+    """Return the figures of one turn."""
+    load.full(started.port, 1)
+    before = started.fates() if started.private else {}
+    times = load.paced(started.port)
+    after = started.fates() if started.private else {}
+    loss = lost(before, after) / max(1, len(times))
+    before, began = after, time.monotonic()
+    rate = load.full(started.port, load.seconds)
+    if not started.private:
+        return Figures(*middle_and_tail(times), rate, 0.0, 0.0)
+    after = started.fates()
+    stored = sum(after[name] - before[name] for name in STORED)
+    sent = sum(after.values()) - sum(before.values())
+    loss = max(loss, lost(before, after) / max(1, sent))
+    stored_rate = stored / (time.monotonic() - began)
+    return Figures(*middle_and_tail(times), rate, stored_rate, loss)
+
+
+def lost(before: Mapping[str, int], after: Mapping[str, int]) -> int:
+    """Return how many copies were dropped in between."""
+    names = [name for name in after if name.startswith("dropped_")]
+    return sum(after[name] - before.get(name, 0) for name in names)
+
+
+def middle_and_tail(times: list[float]) -> tuple[float, float]:
+    """Return the 50th and 99th percentile."""
+    cuts = statistics.quantiles(times, n=100)
+    return cuts[49], cuts[98]
+
+
+def table(found: Mapping[str, Sequence[Figures]]) -> Iterator[str]:
+    """Yield the lines of the table, and what the bars are about."""
+    middle = {name: median(figures) for name, figures in found.items()}
+    direct, mirror = middle["direct"], middle["nginx, mirror"]
+    yield f"{'':22}{'paced':>24}{'full':>28}"
+    heads = ("p50 ms", "added", "p99 ms", "req/s", "stored/s", "loss")
+    yield f"{'':22}" + "".join(f"{head:>9}" for head in heads)
+    for name, one in middle.items():
+        yield (
+            f"{name:22}{one.p50_ms:9.3f}{one.p50_ms - direct.p50_ms:+9.3f}"
+            f"{one.p99_ms:9.3f}{one.rate:9,.0f}{one.stored:9,.0f}{one.loss:9.2%}"
+        )
+    off = [*found["router, shadow off"], *found["router, off again"]]
+    tails = [one.p99_ms for one in off]
+    yield f"\np99 with the shadow off, each block: {min(tails):.2f} to {max(tails):.2f} ms"
+    stored = middle["router, shadow 100 %"].stored
+    yield f"stored over nginx's mirror: {stored / mirror.rate:.2f} x"
+
+
+def median(figures: Sequence[Figures]) -> Figures:
+    """Return the median of each figure on its own."""
+    names = [field.name for field in fields(Figures)]
+    return Figures(
+        **{n: statistics.median(getattr(one, n) for one in figures) for n in names}
+    )
+
+
+def watch_memory(load: Load, upstreams: Upstreams, requests: int) -> None:
+    """Send requests, all of them shadowed, and print resident memory on the way."""
+    with Router("router", 1.0).running(upstreams) as started:
+        sent = 0
+        print(f"{'requests':>10}{'router MB':>11}{'collector MB':>14}")
+        while sent < requests:
+            load.full(started.port, load.seconds)
+            sent = sum(started.fates().values())
+            router, collector = map(started.resident_mb, ("router", "collector"))
+            print(f"{sent:10,}{router:11.1f}{collector:14.1f}", flush=True)
+        print(f"lost: {lost({}, started.fates()) / sent:.2%}")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except CannotStart as reason:
+        raise SystemExit(f"cannot measure: {reason}") from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
