@@ -46,6 +46,7 @@ _MEANINGS = {
     Fate.DROPPED_QUEUE: "the queue was full",
     Fate.DROPPED_BYTES: "the queue held too many bytes",
     Fate.DROPPED_SHED: "left out to protect live",
+    Fate.DROPPED_BREAKER: "left out: the shadow only failed",
     Fate.DROPPED_SHUTDOWN: "still waiting when the router stopped",
     Fate.DROPPED_WRITER: "compared, but could not be stored",
     Fate.DROPPED_CRASH: "lost with a process that died",
