@@ -263,7 +263,9 @@ def test_hungry_shadow_does_not_starve_live_when_it_is_nice(start, record_proper
                 shadow.freeze_all()
         for niceness, found in p99.items():
             record_property(f"p99_ms_nice_{niceness}", statistics.median(found))
-            print(f"p99 of live, shadow at {niceness}: {statistics.median(found):.1f} ms")
+            print(
+                f"p99 of live, shadow at {niceness}: {statistics.median(found):.1f} ms"
+            )
         nice, other = systems[19][1], systems[0][1]
         assert [os.getpriority(0, int(pid)) for pid in nice.hungry()] == [19] * 4
         assert share_beside(nice, other) < 0.2

@@ -191,9 +191,7 @@ def _overall(states: set[State]) -> State:
     return State.PASS
 
 
-def _is_told_anyway(
-    evidence: Evidence, rules: Rules, gates: tuple[Gate, ...]
-) -> bool:
+def _is_told_anyway(evidence: Evidence, rules: Rules, gates: tuple[Gate, ...]) -> bool:
     """Return whether the shadow fails, and the breaker is all that is wrong."""
     failed = {gate.name for gate in gates if gate.state is State.FAIL}
     if not failed & _TOLD_ANYWAY:
