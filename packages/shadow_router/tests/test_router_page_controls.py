@@ -215,7 +215,7 @@ def test_label_is_given_by_a_button_and_leaves_the_queue(page, running):
     expect(section).to_contain_text("No labels have arrived, so nobody is judged.")
     question = section.locator(".questions li").first
     asked = question.locator("code").inner_text()
-    expect(question.locator("pre")).to_contain_text('"y"')
+    expect(question.locator(".given dt").nth(1)).to_have_text("y")
     question.get_by_role("button", name="setosa", exact=True).click()
     expect(page.locator("#said")).to_have_text("Taken: it was setosa.")
     expect(section.locator(".questions code").first).not_to_have_text(asked)
@@ -225,6 +225,16 @@ def test_label_is_given_by_a_button_and_leaves_the_queue(page, running):
         "Inputs on which one version alone is right: 1; live is it in 100% of them"
     )
     assert running.report()["labels"]["negative_flips"] == 1
+
+
+@pytest.mark.parametrize("width", [360, 1240])
+def test_second_click_meets_the_button_that_keeps_the_run_open(browser, running, width):
+    view = {"viewport": {"width": width, "height": 800}}
+    with watch_page(browser, running.url, **view) as page:
+        give_key(page, running)
+        page.get_by_role("button", name="Close the run…").dblclick()
+        expect(page.get_by_role("button", name="Close the run…")).to_be_focused()
+    assert running.report()["controls"] == OPEN
 
 
 def test_curl_that_is_copied_gives_a_label(page, running):

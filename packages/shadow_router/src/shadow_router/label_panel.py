@@ -1,8 +1,10 @@
 """The labels worth asking for, and what those so far say, in words."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from shadow_router.parts import Gate, State
 from shadow_router.store import LabelTotals, Wanted
@@ -12,6 +14,7 @@ from shadow_router.verdict import Verdict
 _SHOWN = 5
 #: Labels that are offered as buttons.
 _MOST_CHOICES = 8
+_MOST_FIELDS = 40
 _SAID = {
     State.PASS: "Decided: the shadow is right about as often as live",
     State.FAIL: "Decided: the shadow is right less often than live",
@@ -27,6 +30,8 @@ class Question:
     key: str
     wanted: Wanted
     choices: tuple[str, ...]
+    #: The input, name by name as far as it has names; empty where it is withheld.
+    fields: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,18 @@ def _mcnemar(gate: Gate | None) -> str:
 
 def _question(one: Wanted, labels: tuple[str, ...]) -> Question:
     key = hashlib.sha256(f"{one.request_id}/{one.row}".encode()).hexdigest()[:16]
-    return Question(key, one, tuple(_choices(one, labels))[:_MOST_CHOICES])
+    choices = tuple(_choices(one, labels))[:_MOST_CHOICES]
+    return Question(key, one, choices, tuple(islice(_fields(one.input), _MOST_FIELDS)))
+
+
+def _fields(source: bytes | None) -> Iterator[tuple[str, str]]:
+    if source is None:
+        return
+    row = json.loads(source)
+    named = row.items() if isinstance(row, dict) else [("input", row)]
+    for name, value in named:
+        text = value if isinstance(value, str) else json.dumps(value)
+        yield name, text
 
 
 def _choices(one: Wanted, labels: tuple[str, ...]) -> Iterator[str]:
