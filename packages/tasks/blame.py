@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import re
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,9 +18,15 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
-from services import REQUIREMENTS, CannotStart, install, make_environment
+from services import (
+    REQUIREMENTS,
+    CannotStart,
+    install,
+    make_environment,
+    prepare_router,
+)
 
-STORE, FOUND = "comparisons.sqlite", "blame.json"
+FOUND = "blame.json"
 #: Numbers closer than this are one number, worked out in another order.
 CLOSE = 1e-12
 
@@ -59,16 +64,16 @@ def pin(role: str) -> str:
 
 
 def read_flips(directory: Path) -> list[dict[str, object]]:
-    """Return the sampled inputs on which the labels differ."""
-    path = directory / STORE
-    if not path.exists():
-        raise CannotStart(f"{path} is not there: name the data directory by --data")
-    query = "SELECT input FROM samples WHERE stratum = 'flip' ORDER BY digest"
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    try:
-        rows = [json.loads(text) for (text,) in connection.execute(query)]
-    finally:
-        connection.close()
+    """Return the sampled inputs on which the labels differ, as the router tells."""
+    # An environment of its own: that of a running system must stay as it is.
+    command = [str(prepare_router("blame-router") / "shadow-router"), "flips"]
+    environment = {**os.environ, "SHADOW_ROUTER_DATA_DIR": str(directory)}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise CannotStart(
+            "the store cannot be read, see above; --data names a directory"
+        )
+    rows = [json.loads(line)["input"] for line in done.stdout.splitlines()]
     if not rows:
         raise CannotStart("no label has changed: there is nobody to blame")
     return rows

@@ -238,7 +238,7 @@ def table(found: Mapping[str, Sequence[Figures]]) -> Iterator[str]:
         )
     off = [*found["router, shadow off"], *found["router, off again"]]
     tails = [one.p99_ms for one in off]
-    yield f"\np99 with the shadow off, each block: {min(tails):.2f} to {max(tails):.2f} ms"
+    yield f"\np99 with the shadow off: {min(tails):.2f} to {max(tails):.2f} ms a block"
     stored = middle["router, shadow 100 %"].stored
     yield f"stored over nginx's mirror: {stored / mirror.rate:.2f} x"
 

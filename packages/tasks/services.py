@@ -169,11 +169,13 @@ def prepare_api(role: str) -> Path:
     return python.parent
 
 
-def prepare_router() -> Path:
-    """Install the router; return the folder of its commands."""
+def prepare_router(name: str = "router") -> Path:
+    """Install the router into an environment; return the folder of its commands."""
     print("preparing router", file=sys.stderr, flush=True)
-    python = make_environment("router")
+    python = make_environment(name)
     source = "./packages/shadow_router"
+    if os.environ.get("SHADOW_ROUTER_STORE_URL"):
+        source += "[postgresql]"
     install(python, "--reinstall-package", "shadow_router", source)
     return python.parent
 

@@ -3,6 +3,7 @@
 import contextlib
 
 import pytest
+from report_browser import open_browser
 from router_fakes import FakeServer
 from router_postgresql import PostgreSQL
 from router_system import System
@@ -36,3 +37,9 @@ def start(tmp_path):
 def postgresql():
     with PostgreSQL() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with open_browser() as browser:
+        yield browser

@@ -62,6 +62,19 @@ class LeanServer:
     def thaw_all(self):
         os.killpg(self.process.pid, signal.SIGCONT)
 
+    def hungry(self):
+        """Return the pids of what is hungry beside the server."""
+        pid = self.process.pid
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+    def eaten_s(self):
+        """Return how much of a processor the hungry have had so far."""
+        ticks = 0
+        for pid in self.hungry():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def arrivals(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         with contextlib.closing(connection):
@@ -114,7 +127,8 @@ if __name__ == "__main__":
 
     # `--hungry N [NICENESS]`: N processes beside it that take all the time they get.
     if len(sys.argv) > 3:
-        os.nice(int(sys.argv[3]))
+        # Not `os.nice`: the checks may be nice themselves.
+        os.setpriority(os.PRIO_PROCESS, 0, int(sys.argv[3]))
     for _ in range(int(sys.argv[2]) if sys.argv[1:2] == ["--hungry"] else 0):
         if not os.fork():
             while True:

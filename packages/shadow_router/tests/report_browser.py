@@ -16,6 +16,7 @@ ARGUMENTS = [
     # Grey edges of letters: pictures of a third of the size.
     "--disable-lcd-text",
 ]
+_FAILED = "Failed to load resource: the server responded with a status of"
 # Of a browser that shares two cores with the rest of the checks.
 expect.set_options(timeout=15_000)
 
@@ -41,19 +42,21 @@ def open_browser():
 
 
 @contextmanager
-def watch_page(browser, url, **view):
+def watch_page(browser, url, refused=(), **view):
     """
     Open a page; at the end nothing may have gone wrong in it.
 
     No message on the console, which is where a breach of the policy is told, no error
-    in a script, no dialogue, no request to another origin.
+    in a script, no dialogue, no request to another origin. Of what the page asks for,
+    only answers of the statuses in `refused` may be no success.
     """
     context = browser.new_context(reduced_motion="reduce", **view)
     page = context.new_page()
     origin = url if url.startswith("file:") else "/".join(url.split("/")[:3]) + "/"
     wrong = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda message: wrong.append(message.text))
+    tolerated = tuple(f"{_FAILED} {status} " for status in refused)
+    page.on("console", lambda m: m.text.startswith(tolerated) or wrong.append(m.text))
     page.on("dialog", lambda dialog: wrong.append(dialog.message))
     page.on("request", lambda r: r.url.startswith(origin) or wrong.append(r.url))
     page.goto(url)

@@ -405,3 +405,30 @@ def test_pipelined_requests_are_answered_in_order_when_sent_at_once(start):
             with connection.makefile("rb") as stream:
                 bodies = [read_answer(stream)[1] for _ in range(3)]
         assert bodies == [b"/a", b"/b", b"/c"]
+
+
+def test_pipelined_requests_are_refused_and_counted_when_they_are_too_many(start):
+    release = threading.Event()
+
+    async def echo(arrived, writer):
+        await asyncio.to_thread(release.wait, 10)
+        writer.write(answer_bytes(arrived.target.encode()))
+        return True
+
+    with FakeServer(echo) as live:
+        system = start(live.url, refused_url())
+        requests = [b"GET /%d HTTP/1.1\r\nHost: e\r\n\r\n" % n for n in range(100)]
+        with socket.create_connection(system.public_at, timeout=10) as connection:
+            connection.sendall(b"".join(requests))
+            wait_until(lambda: system.report()["fates"]["skipped_refused"] == 1)
+            assert [one.target for one in live.arrived] == ["/0"]
+            release.set()
+            with connection.makefile("rb") as stream:
+                # One is being answered, and 16 wait for their turn.
+                bodies = [read_answer(stream)[1] for _ in range(17)]
+                head, _ = read_answer(stream)
+                rest = stream.read()
+        assert bodies == [b"/%d" % number for number in range(17)]
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert rest == b""
+        assert system.settled_fates() == {"skipped_method": 17, "skipped_refused": 1}

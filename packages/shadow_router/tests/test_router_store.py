@@ -1,6 +1,10 @@
 """One suite for both engines: what the store promises, on a file and on a server."""
 
 import dataclasses
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -396,3 +400,21 @@ def test_summary_never_touches_the_rows_of_comparisons(place):
         # And the plan would say so.
         audited = f"{explain} SELECT fate, count(*) FROM comparisons GROUP BY fate"
         assert "comparisons" in str(connection.exec_driver_sql(audited).all())
+
+
+def test_command_prints_the_flips_of_either_engine(place):
+    place.filled([compared(1), compared(2, shadow="b"), failed(3)])
+    names = {"SHADOW_ROUTER_DATA_DIR": str(place.directory)}
+    if place.url is not None:
+        names["SHADOW_ROUTER_STORE_URL"] = place.url.get_secret_value()
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "shadow_router", "flips"],
+        env=os.environ | names,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.stderr == ""
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"input": {"x": 2}, "live": "a", "shadow": "b"}
+    ]

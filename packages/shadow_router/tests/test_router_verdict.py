@@ -131,8 +131,57 @@ def test_verdict_is_invalid_rather_than_fail_when_both_apply():
     assert verdict.state is State.INVALID
 
 
+def spared(n, **fates):
+    """Return evidence of which the breaker left out `n` requests."""
+    return with_fates(match=1000, dropped_breaker=n, **fates)
+
+
+SPARED = {
+    "for no reason that is seen": (spared(100), State.INVALID),
+    "too few to matter": (spared(10, shadow_error=500), State.FAIL),
+    "after errors": (spared(9000, shadow_error=100), State.FAIL),
+    "after one error": (spared(9000, shadow_error=1), State.INVALID),
+    "beside contract breaks": (spared(9000, contract_break=100), State.FAIL),
+    "beside flips": (
+        replace(spared(9000), tallies=BAD["flips"].tallies),
+        State.INVALID,
+    ),
+    "beside other loss": (
+        spared(9000, shadow_error=100, dropped_queue=12),
+        State.INVALID,
+    ),
+    "beside a change of rules": (
+        replace(spared(9000, shadow_error=100), rules=("abc", "def")),
+        State.INVALID,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SPARED)
+def test_loss_by_the_breaker_hides_no_failure_and_forgives_nothing_else(case):
+    evidence, state = SPARED[case]
+    assert judge(evidence).state is state
+
+
+def test_verdict_says_why_it_fails_when_the_breaker_left_the_shadow_alone():
+    verdict = judge(spared(8890, shadow_error=110))
+    assert verdict.reason.startswith("errors: failures, repeats too: 9.91% of 1,110")
+    assert verdict.reason.endswith("that is why 88.9% of the traffic was left out")
+    assert gate(verdict, "measurement").reason == (
+        "88.9% of the traffic due was lost (8,890 requests by the breaker); "
+        "it must be under 1%"
+    )
+
+
+@pytest.mark.parametrize("left_out", [0, 10, 11, 10_000])
+def test_no_loss_by_the_breaker_lets_a_shadow_pass(left_out):
+    evidence = with_fates(match=N, dropped_breaker=N * left_out / 1000)
+    passes = judge(evidence).state is State.PASS
+    assert passes is (left_out < 11)
+
+
 def test_loss_counts_every_dropped_and_internal_error_but_no_skipped():
-    assert loss_of({fate: 1 for fate in Fate}) == pytest.approx(7 / 15)
+    assert loss_of({fate: 1 for fate in Fate}) == pytest.approx(8 / 16)
 
 
 @pytest.mark.parametrize(("lost", "state"), [(9, State.PASS), (10, State.INVALID)])

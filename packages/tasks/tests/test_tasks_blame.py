@@ -2,7 +2,6 @@
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,12 @@ from typing import Any
 
 import blame
 import pytest
+from running import free_port
+
+from shadow_router.comparisons import comparison_of
+from shadow_router.records import Comparison, Exchange, Observation
+from shadow_router.rules import DEFAULT
+from shadow_router.store import Batch, Store
 
 ROOT = Path(__file__).parents[3]
 ROW = {
@@ -35,14 +40,27 @@ def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def keep(directory: Path, *rows: dict[str, float]) -> None:
-    """Write what the router's store keeps of inputs that flip."""
-    connection = sqlite3.connect(directory / blame.STORE)
-    with connection:
-        connection.execute("CREATE TABLE samples (stratum, digest, input)")
-        for at, row in enumerate(rows):
-            values = ("flip", bytes([at]), json.dumps(row).encode())
-            connection.execute("INSERT INTO samples VALUES (?, ?, ?)", values)
-    connection.close()
+    """Have the router's own store keep inputs that flip."""
+    store = Store(directory)
+    for row in rows:
+        body = json.dumps({"inputs": [row]}).encode()
+        store.write(Batch([compare(body, "versicolor", "virginica")]))
+    store.close()
+
+
+def compare(body: bytes, live: str, shadow: str) -> Comparison:
+    def answer(label: str) -> bytes:
+        shares = {name: float(name == label) for name in (live, shadow)}
+        row = {"label": label, "probabilities": shares}
+        return json.dumps({"predictions": [row]}).encode()
+
+    kind = "application/json"
+    exchange = Exchange(
+        *("id", 1, "POST", b"/v1/predict", (), body, 200, {"content-type": kind}),
+        *(1.0, answer(live)),
+    )
+    other = Observation(200, kind, "", answer(shadow), 1.0)
+    return comparison_of("r", exchange, other, DEFAULT)
 
 
 def test_first_step_is_blamed_when_a_later_one_differs_too() -> None:
@@ -104,6 +122,20 @@ def test_published_versions_are_told_apart_in_their_own_environments(
 def test_blame_says_what_is_missing(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith("cannot blame: ") and "--data" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("cannot blame: ")
+    assert "--data" in done.stderr and "Traceback" not in done.stderr
     keep(tmp_path)
     assert "nobody to blame" in run(tmp_path).stderr
+
+
+def test_blame_asks_the_shared_store_when_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(tmp_path, ROW)
+    # Nobody listens there: what lies in the directory must not be taken instead.
+    url = f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/run"
+    monkeypatch.setenv("SHADOW_ROUTER_STORE_URL", url)
+    done = run(tmp_path)
+    assert done.returncode == 1
+    assert "shadow-router: postgresql at 127.0.0.1/run: " in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("cannot blame: ")

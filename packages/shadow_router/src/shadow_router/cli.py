@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from loguru import logger
 
-from shadow_router import __version__, label_command, pin_commands
+from shadow_router import __version__, flips_command, label_command, pin_commands
 from shadow_router.errors import DataDirectoryMissing, ShadowRouterError, StoreAway
 
 #: Discrepancies in a file, with their bodies, and in the JSON, without.
@@ -261,6 +261,7 @@ def audit(
     raise typer.Exit(0 if found.balances else 1)
 
 
+app.command()(flips_command.flips)
 app.command()(label_command.label)
 app.command()(pin_commands.promote)
 app.command()(pin_commands.rollback)

@@ -33,8 +33,6 @@ from shadow_router.writer import Writer
 # Small: what waits for a slow shadow should wait in the router's bounded queue.
 _STREAM_LIMIT = 64 * 1024
 _FINALISE_EVERY_S = 1.0
-#: What may end one router's connection and leaves the others alone.
-_ENDS = (FrameInvalid, ConnectionError, FileNotFoundError)
 
 
 @dataclass(slots=True)
@@ -159,7 +157,7 @@ class Collector:
                 # Everything taken is stored: the router may forget it.
                 writer.write(b"\x01")
                 await writer.drain()
-        except (*_ENDS, StoreFailed) as error:
+        except (FrameInvalid, ConnectionError, FileNotFoundError, StoreFailed) as error:
             logger.warning("a router's connection ended: {}", type(error).__name__)
         except asyncio.CancelledError:
             # A stop: what was taken is settled by `stop`, the rest stays handed.
@@ -230,8 +228,10 @@ class Collector:
             exchange = decode_exchange(frame)
             if self._recorder is not None:
                 self._recorder.add(self._redactor.exchange(exchange))
-            if self._switches.is_killed or not self._breaker.admits():
-                self._writer.count(router_id, Fate.DROPPED_SHED)
+            is_killed = self._switches.is_killed
+            if is_killed or not self._breaker.admits():
+                fate = Fate.DROPPED_SHED if is_killed else Fate.DROPPED_BREAKER
+                self._writer.count(router_id, fate)
                 return
             comparison = await self._compare(router_id, exchange)
             self._breaker.watch(comparison.difference.fate)

@@ -43,6 +43,11 @@ class Setting:
     controls: SwitchState | None = None
     changes: tuple[Change, ...] = ()
     store_url: SecretStr | None = None
+    #: Where the page itself is, for commands that people copy from it.
+    private_url: str = ""
+    #: Where control keys lie, and why they cannot be used, if they cannot.
+    key_place: str = ""
+    key_fault: str = ""
     #: What the blame task found, as it wrote it.
     blame: Mapping[str, Any] | None = None
 
@@ -126,6 +131,7 @@ def setting_of(settings: Settings, blame: Path) -> Setting:
     return Setting(
         live_url=settings.live_url,
         shadow_url=settings.shadow_url,
+        private_url=f"http://{settings.private_host}:{settings.private_port}",
         store_url=settings.store_url,
         controls=read_state(settings.data_dir),
         changes=tuple(read_changes(settings.data_dir)),

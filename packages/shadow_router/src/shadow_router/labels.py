@@ -102,6 +102,9 @@ def _is_text(value: object) -> bool:
 def totals_json(totals: LabelTotals) -> dict[str, object]:
     """Return sums and queue; a negative flip is a right answer lost."""
     fields = asdict(totals)
+    for one in fields["wanted"]:
+        # The page shows inputs; JSON is without bodies.
+        del one["input"]
     return {
         "labelled": fields["flips"],
         "negative_flips": fields["live_alone_right"],

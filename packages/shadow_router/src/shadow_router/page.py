@@ -15,9 +15,10 @@ from shadow_router import __version__, charts, plots
 from shadow_router.findings import Asked, Findings, shown_url
 from shadow_router.gate_rows import gate_rows
 from shadow_router.gates import GATES
+from shadow_router.label_panel import label_panel
 from shadow_router.records import Fate
 from shadow_router.scales import shown_ratio, shown_share
-from shadow_router.snippets import as_curl, as_pytest, is_short
+from shadow_router.snippets import as_curl, as_label_curl, as_pytest, is_short
 from shadow_router.store import Discrepancy
 from shadow_router.summary import shown_version
 from shadow_router.verdict import LOSS_LIMIT, duration
@@ -26,7 +27,9 @@ _BODY_SHOWN = 8192
 #: What the page fetches beside itself, with its content type.
 ASSETS = {
     "/page/report.css": b"text/css; charset=utf-8",
+    "/page/controls.css": b"text/css; charset=utf-8",
     "/page/report.js": b"text/javascript; charset=utf-8",
+    "/page/controls.js": b"text/javascript; charset=utf-8",
     "/page/icon.svg": b"image/svg+xml",
 }
 #: For the page: our own style and script alone, none of them inline.
@@ -46,6 +49,7 @@ _MEANINGS = {
     Fate.DROPPED_QUEUE: "the queue was full",
     Fate.DROPPED_BYTES: "the queue held too many bytes",
     Fate.DROPPED_SHED: "left out to protect live",
+    Fate.DROPPED_BREAKER: "left out: the shadow only failed",
     Fate.DROPPED_SHUTDOWN: "still waiting when the router stopped",
     Fate.DROPPED_WRITER: "compared, but could not be stored",
     Fate.DROPPED_CRASH: "lost with a process that died",
@@ -125,6 +129,7 @@ def _shown_body(body: bytes | None) -> str:
 def _values(found: Findings, is_file: bool) -> dict[str, object]:
     summary, asked = found.summary, found.asked
     verdict, tallies = summary.verdict, summary.evidence.tallies
+    confusion = charts.confusion(summary.confusion)
     return {
         "s": summary,
         "f": found,
@@ -137,7 +142,9 @@ def _values(found: Findings, is_file: bool) -> dict[str, object]:
         "loss_limit": LOSS_LIMIT,
         "gates": list(gate_rows(verdict, summary.evidence.inputs_per_s)),
         "bands": plots.bands(found.history, summary.rules, verdict.alpha / len(GATES)),
-        "confusion": charts.confusion(summary.confusion),
+        "confusion": confusion,
+        "asking": label_panel(summary.labels, verdict, confusion.labels),
+        "label_curl": _label_curl(found),
         "margins": charts.margin_bars(found.details.margins),
         "scatter": plots.scatter(found.diagnosis, asked.across, asked.up),
         "latencies": charts.latency_rows(summary.latencies),
@@ -167,6 +174,11 @@ def _query(asked: Asked, **changes: object) -> str:
     return f"?{urlencode(kept)}" if kept else "?"
 
 
+def _label_curl(found: Findings) -> str:
+    wanted = found.summary.labels.wanted
+    return as_label_curl(wanted[0], found.setting.private_url) if wanted else ""
+
+
 def _browsed(item: Discrepancy, found: Findings) -> dict[str, object]:
     # An id that stays the same between refreshes keeps an opened one open.
     text = f"{item.request_id}/{item.at_ns}".encode()
@@ -178,7 +190,17 @@ def _browsed(item: Discrepancy, found: Findings) -> dict[str, object]:
         test = as_pytest(item, shadow, found.summary.rules)
         snippets = [("curl", "Copy as curl", both), ("pytest", "Copy as pytest", test)]
     key = hashlib.sha256(text).hexdigest()[:16]
-    return {"key": key, "item": item, "snippets": snippets}
+    mark = {
+        "fate": item.fate.value,
+        "live": item.live_labels,
+        "shadow": item.shadow_labels,
+        "detail": item.reason,
+    }
+    known = found.summary.known_as(item)
+    return {
+        **{"key": key, "item": item, "snippets": snippets, "known": known},
+        "mark": json.dumps(mark),
+    }
 
 
 def render_page(found: Findings) -> str:

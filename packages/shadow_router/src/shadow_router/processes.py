@@ -25,6 +25,7 @@ from shadow_router.directory import (
 from shadow_router.http_client import HttpClient, parse_origin
 from shadow_router.identities import IdentityWatch, watched
 from shadow_router.labels import Labels
+from shadow_router.marks import Marks
 from shadow_router.mirror import Mirror, Selection
 from shadow_router.recorder import open_recorder
 from shadow_router.report import PrivateApp
@@ -201,6 +202,7 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
         switches,
         Controls(switches, keys),
         Labels(keys, collector.join_labels),
+        Marks(keys, directory),
     )
     crowd = Crowd(settings.connections, settings.body_cap_bytes, lambda: None)
     server = WebServer(report, listener, crowd)

@@ -14,6 +14,10 @@ from shadow_router.forwarding import IS_GONE, TARGET, refusal
 
 #: Of request line and headers together.
 HEAD_BYTES = 16 * 1024
+#: Requests that may wait for their turn on one connection.
+MOST_PIPELINED = 16
+#: Requests that may wait for their turn on one connection.
+MOST_PIPELINED = 16
 
 
 class _Enough(Exception):
@@ -110,6 +114,9 @@ class Protocol(HttpToolsProtocol):
         # Only a piece this long can hold a head over the cap; few heads need adding up.
         if self._head_bytes > HEAD_BYTES and self._is_head_long():
             self._verdict = 431
+        elif len(self.pipeline) >= MOST_PIPELINED:
+            self._verdict = 503
+        if self._verdict:
             raise _Enough
         extensions = {TARGET: self.url, IS_GONE: self.transport.is_closing}
         # An extension's value is a dictionary by the type, but ours alone reads these.

@@ -24,6 +24,7 @@ class Fate(StrEnum):
     DROPPED_QUEUE = "dropped_queue"
     DROPPED_BYTES = "dropped_bytes"
     DROPPED_SHED = "dropped_shed"
+    DROPPED_BREAKER = "dropped_breaker"
     DROPPED_SHUTDOWN = "dropped_shutdown"
     DROPPED_WRITER = "dropped_writer"
     DROPPED_CRASH = "dropped_crash"

@@ -1,13 +1,14 @@
 """The private ASGI app: report page, its JSON, metrics and health."""
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 from loguru import logger
 
-from shadow_router import labels
+from shadow_router import labels, marks
 from shadow_router.asgi import (
     App,
     Headers,
@@ -19,8 +20,8 @@ from shadow_router.asgi import (
     send_head,
 )
 from shadow_router.bundle import as_json
-from shadow_router.controls import PREFIX
-from shadow_router.errors import StoreUnreadable
+from shadow_router.controls import KEY_NAME, PREFIX, read_keys
+from shadow_router.errors import KeysUnreadable, StoreUnreadable
 from shadow_router.findings import (
     BLAME_NAME,
     Findings,
@@ -67,6 +68,8 @@ class PrivateApp:
         Serves what lies under `/controls/`.
     takes_labels : App
         Serves `/labels`.
+    takes_marks : App
+        Serves `/known`.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class PrivateApp:
         switches: Switches,
         controls: App,
         takes_labels: App,
+        takes_marks: App,
     ) -> None:
         self._live = parse_origin(settings.live_url)
         self._directory = directory
@@ -87,7 +91,7 @@ class PrivateApp:
         self._is_breaker_open = is_breaker_open
         self._switches = switches
         self._controls = controls
-        self._labels = takes_labels
+        self._takers = {labels.PATH: takes_labels, marks.PATH: takes_marks}
         self._views: dict[str, tuple[Callable[[Findings], str], bytes]] = {
             "/": (render_page, _HTML),
             "/fragment": (render_fragment, _HTML),
@@ -98,8 +102,8 @@ class PrivateApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         method, path = scope["method"], scope["path"]
-        if path == labels.PATH:
-            await self._labels(scope, receive, send)
+        if path in self._takers:
+            await self._takers[path](scope, receive, send)
             return
         if path.startswith(PREFIX):
             await self._controls(scope, receive, send)
@@ -132,6 +136,9 @@ class PrivateApp:
 
     def _find(self, query: str) -> Findings:
         setting = setting_of(self._settings, self._directory / BLAME_NAME)
+        keys = self._settings.control_key_file or self._directory / KEY_NAME
+        fault = _key_fault(keys)
+        setting = dataclasses.replace(setting, key_place=str(keys), key_fault=fault)
         return gather(self._directory, setting, parse_query(query))
 
     async def _show(self, send: Send, render: Callable[[], bytes], kind: bytes) -> None:
@@ -165,6 +172,14 @@ class PrivateApp:
             return False
         writer.close()
         return True
+
+
+def _key_fault(path: Path) -> str:
+    try:
+        read_keys(path)
+    except KeysUnreadable as error:
+        return str(error)
+    return ""
 
 
 def _json(found: Findings) -> str:

@@ -1,12 +1,13 @@
 """A kept discrepancy as something to run elsewhere: a curl command, a pytest file."""
 
 import base64
+import json
 import shlex
 
 from shadow_router.paths import parse_path
 from shadow_router.records import Fate
 from shadow_router.rules import Rules
-from shadow_router.store import Discrepancy
+from shadow_router.store import Discrepancy, Wanted
 
 #: Longer requests are not pasted into a terminal.
 _LONGEST = 32 * 1024
@@ -31,6 +32,17 @@ def as_curl(item: Discrepancy, url: str) -> str:
         return shlex.join([*words, "--data-raw", text])
     coded = base64.b64encode(item.request).decode("ascii")
     return f"echo {coded} | base64 -d | {shlex.join([*words, '--data-binary', '@-'])}"
+
+
+def as_label_curl(one: Wanted, url: str) -> str:
+    """Return the command that sends a label, once the key and the label are put in."""
+    row = {"request_id": one.request_id, "row": one.row, "label": "THE-TRUE-LABEL"}
+    body = shlex.quote(json.dumps({"labels": [row]}))
+    return (
+        f"curl -sS {shlex.quote(f'{url}/labels')} "
+        "-H \"Authorization: Bearer $KEY\" -H 'Content-Type: application/json' "
+        f"--data-raw {body}"
+    )
 
 
 def as_pytest(item: Discrepancy, url: str, rules: Rules) -> str:

@@ -1,7 +1,7 @@
 """Judging the evidence: from the gates to one verdict, and how far it is off; pure."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from shadow_router.evidence import Evidence, Lanes, Tallies, Tried, scaled
@@ -14,6 +14,9 @@ from shadow_router.rules import DEFAULT, Rules
 ALPHA = 0.05
 #: At this loss the traffic seen no longer stands for the traffic sent.
 LOSS_LIMIT = 0.01
+#: Gates that fail also where the breaker left most of the traffic out. It opens while
+#: the shadow fails: what it leaves out can hide faults of the shadow, not invent them.
+_TOLD_ANYWAY = frozenset(("contract", "errors"))
 EXIT_CODES = {
     State.PASS: 0,
     State.FAIL: 1,
@@ -80,7 +83,9 @@ def _faults(evidence: Evidence, rules: Rules) -> Iterator[str]:
     loss = loss_of(evidence.fates)
     if loss >= LOSS_LIMIT:
         allowed = f"it must be under {LOSS_LIMIT:.0%}"
-        yield f"{loss:.1%} of the traffic due was lost; {allowed}"
+        spared = evidence.fates.get(Fate.DROPPED_BREAKER, 0)
+        why = f" ({spared:,.0f} requests by the breaker)" if spared else ""
+        yield f"{loss:.1%} of the traffic due was lost{why}; {allowed}"
     sides = (("live", evidence.live_versions), ("shadow", evidence.shadow_versions))
     for role, versions in sides:
         if len(versions) > 1:
@@ -144,6 +149,8 @@ def judge(evidence: Evidence, rules: Rules = DEFAULT, alpha: float = ALPHA) -> V
     Verdict
         INVALID when the measurement cannot be believed, else FAIL when some gate
         fails, PASS when all pass, and INCONCLUSIVE as long as some gate can do neither.
+        FAIL also when the breaker alone spoilt the measurement and what was compared
+        shows why it opened.
     """
     absent = _absent(evidence, rules)
     asked = [name for name in GATES if name not in absent]
@@ -151,6 +158,8 @@ def judge(evidence: Evidence, rules: Rules = DEFAULT, alpha: float = ALPHA) -> V
     first = measurement_gate(evidence, rules)
     gates = (first, *(GATES[name](evidence, rules, each) for name in asked))
     state = _overall({gate.state for gate in gates})
+    if state is State.INVALID and _is_told_anyway(evidence, rules, gates):
+        state = State.FAIL
     missing = _missing(evidence, rules, each, gates)
     eta = _eta(evidence, missing) if state is State.INCONCLUSIVE else None
     reason = _reason(state, gates, evidence, eta)
@@ -180,6 +189,15 @@ def _overall(states: set[State]) -> State:
         if state in states:
             return state
     return State.PASS
+
+
+def _is_told_anyway(evidence: Evidence, rules: Rules, gates: tuple[Gate, ...]) -> bool:
+    """Return whether the shadow fails, and the breaker is all that is wrong."""
+    failed = {gate.name for gate in gates if gate.state is State.FAIL}
+    if not failed & _TOLD_ANYWAY:
+        return False
+    others = {**evidence.fates, Fate.DROPPED_BREAKER: 0}
+    return not list(_faults(replace(evidence, fates=others), rules))
 
 
 def _missing(
@@ -236,7 +254,11 @@ def _reason(
         return telling[0].reason
     names = ", ".join(gate.name for gate in telling)
     if state is State.FAIL:
-        return f"{names}: {telling[0].reason}"
+        said = f"{names}: {telling[0].reason}"
+        if gates[0].state is not State.INVALID:
+            return said
+        loss = loss_of(evidence.fates)
+        return f"{said}; that is why {loss:.1%} of the traffic was left out"
     if not any(evidence.fates.get(fate, 0) for fate in COMPARED):
         return "no two answers have been compared yet"
     return f"not yet decided: {names}; {eta_said(eta)}"

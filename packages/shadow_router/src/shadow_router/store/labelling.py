@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from shadow_router.evidence import Labelled, Tallies
 from shadow_router.records import Unit
-from shadow_router.store import schema
+from shadow_router.store import samples, schema
 from shadow_router.store.adding import insert
 
 #: Inputs whose labels are asked for at once.
@@ -58,6 +58,8 @@ class Wanted:
     live: str
     shadow: str
     margin: float | None
+    #: Canonical JSON of the row; None where the rules or its length withhold it.
+    input: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +132,16 @@ def read_labels(connection: sa.Connection) -> LabelTotals:
     ).one()
     # By digest, which is no order at all: whoever labels the first few has labelled
     # a fair sample.
-    open_ones = sa.select(flips).where(c.label.is_(None)).order_by(c.digest)
+    seen = samples.samples.c
+    is_same = (seen.digest == c.digest) & (seen.stratum == "flip")
+    open_ones = (
+        sa.select(c.request_id, c.row, c.live, c.shadow, c.margin, seen.input)
+        .select_from(flips.outerjoin(samples.samples, is_same))
+        .where(c.label.is_(None))
+        .order_by(c.digest)
+    )
     rows = connection.execute(open_ones.limit(WANTED))
-    wanted = (Wanted(r.request_id, r.row, r.live, r.shadow, r.margin) for r in rows)
-    return LabelTotals(*sums, wanted=tuple(wanted))
+    return LabelTotals(*sums, wanted=tuple(Wanted(*row) for row in rows))
 
 
 def labelled(totals: LabelTotals, tallies: Tallies) -> Labelled | None:

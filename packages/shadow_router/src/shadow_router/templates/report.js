@@ -16,7 +16,7 @@
     const one = document.activeElement;
     const selection = document.getSelection();
     return (
-      (one && report.contains(one) && ["PRE", "SELECT"].includes(one.tagName)) ||
+      (one && report.contains(one) && ["PRE", "SELECT", "INPUT"].includes(one.tagName)) ||
       (selection && !selection.isCollapsed && report.contains(selection.anchorNode))
     );
   };
@@ -26,13 +26,16 @@
     const id = focused && report.contains(focused) ? focused.id : "";
     const open = Array.from(report.querySelectorAll("details[open]"), (one) => one.id);
     const scrolled = Array.from(report.querySelectorAll(".scroll[id]"), (one) => [one.id, one.scrollLeft]);
+    const typed = Array.from(report.querySelectorAll("input[id]"), (one) => [one.id, one.value]);
     const verdict = find("verdict").textContent.trim();
     report.innerHTML = text;
     for (const one of open.map(find)) if (one) one.open = true;
     for (const [name, left] of scrolled) if (find(name)) find(name).scrollLeft = left;
+    for (const [name, value] of typed) if (find(name)) find(name).value = value;
     if (id && find(id)) find(id).focus({ preventScroll: true });
     const now = find("verdict").textContent.trim();
     document.title = `${now} · Shadow report`;
+    document.dispatchEvent(new Event("shadow:shown"));
     if (now !== verdict) find("announce").textContent = `The verdict is now ${now}.`;
   };
 
@@ -78,5 +81,6 @@
     tell(isPaused ? "Paused" : "Live", isPaused);
     refresh();
   });
+  document.addEventListener("shadow:changed", refresh);
   setInterval(refresh, EVERY_MS);
 })();
