@@ -7,7 +7,12 @@ by its ``::`` runs it too.
 
 import os
 
+import hypothesis
 import pytest
+
+# A busy machine is no fault of the code: no example is red for its time alone.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_xdist_auto_num_workers() -> int:
