@@ -146,6 +146,7 @@ def test_openapi_asks_for_a_key_when_the_server_does(keyed, server):
     assert "securitySchemes" not in plain["components"]
 
 
+@pytest.mark.slow
 def test_key_is_replaced_without_a_restart_when_done_as_the_readme_says(tmp_path):
     block = README.read_text().split("in four commands")[1].split("```")[1]
     make, try_new, drop_old, try_old = block.strip().splitlines()

@@ -373,6 +373,7 @@ def send_pipelined(port, requests):
     return answer.count(b"HTTP/1.1 ")
 
 
+@pytest.mark.slow
 def test_page_stays_small_when_ten_thousand_requests_are_hostile(fresh):
     chance = random.Random(7)
     answered = 0

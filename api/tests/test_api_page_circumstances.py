@@ -54,6 +54,7 @@ def test_names_are_text_when_they_are_markup_and_code(browser, tmp_path):
         assert not (tmp_path / "owned").exists()
 
 
+@pytest.mark.slow
 def test_key_is_asked_for_and_forgotten_when_the_api_wants_one(browser, tmp_path):
     key, line = make_key("visitor")
     (tmp_path / "keys").write_text(f"{line}\n")

@@ -84,6 +84,7 @@ def test_private_path_is_on_the_one_port_when_there_is_no_other(server):
     assert server.send("GET", "/docs").status == 200
 
 
+@pytest.mark.slow
 def test_no_request_goes_unanswered_when_both_ports_are_drained(tmp_path):
     private_port = free_port()
     outcomes = []

@@ -121,6 +121,7 @@ def test_start_fails_with_one_line_when_the_artefact_is_not_whole(tmp_path, dama
     assert "model.onnx" in ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_process_ends_cleanly_when_signalled(number):
     with start_server(stdout=subprocess.DEVNULL) as server:
@@ -130,6 +131,7 @@ def test_process_ends_cleanly_when_signalled(number):
         assert "Traceback" not in server.talk()
 
 
+@pytest.mark.slow
 def test_process_ends_at_once_when_signalled_twice():
     with start_server(stdout=subprocess.DEVNULL) as server:
         with socket.create_connection(("127.0.0.1", server.port)) as idle:
@@ -141,6 +143,7 @@ def test_process_ends_at_once_when_signalled_twice():
             assert time.monotonic() - began < 1.5
 
 
+@pytest.mark.slow
 def test_unfinished_request_is_told_to_come_again_when_grace_is_over():
     with start_server(stdout=subprocess.DEVNULL, IRIS_API_GRACE_S="1") as server:
         with socket.create_connection(("127.0.0.1", server.port)) as slow:

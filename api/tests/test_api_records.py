@@ -42,6 +42,7 @@ def limit_file_size(server, limit):
     subprocess.run(command, check=True)
 
 
+@pytest.mark.slow
 def test_records_go_to_standard_output_when_no_file_is_named():
     with start_server(stdout=subprocess.PIPE) as server:
         sent = {**JSON, "X-Request-ID": "to-stdout"}

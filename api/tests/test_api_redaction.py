@@ -58,6 +58,7 @@ def leave_traces(folder, **settings):
         return records.read_text(), server.talk(), key
 
 
+@pytest.mark.slow
 def test_nothing_tells_an_input_when_inputs_are_hashed(tmp_path):
     records, talk, key = leave_traces(tmp_path, IRIS_API_RECORD_INPUTS="hash")
     assert str(ODD) not in records and str(ODD) not in talk
@@ -74,6 +75,7 @@ def test_nothing_tells_an_input_when_inputs_are_hashed(tmp_path):
     assert "hashes of inputs, salted for this process alone" in talk
 
 
+@pytest.mark.slow
 def test_record_and_log_tell_inputs_but_no_key_when_values_are_kept(tmp_path):
     # The other side of the test above: what it looks for can be found.
     records, talk, key = leave_traces(tmp_path)
@@ -85,6 +87,7 @@ def test_record_and_log_tell_inputs_but_no_key_when_values_are_kept(tmp_path):
     assert all(line.startswith("20") for line in talk.splitlines())
 
 
+@pytest.mark.slow
 def test_hash_is_that_of_another_process_when_the_salt_is(tmp_path):
     records, talk, _ = leave_traces(
         tmp_path, IRIS_API_RECORD_INPUTS="hash", IRIS_API_RECORD_SALT=SALT

@@ -138,6 +138,7 @@ async def run_until_gone(port):
     await Load(port, 4).run()
 
 
+@pytest.mark.slow
 def test_process_lives_on_when_it_was_suspended_for_longer_than_it_may_hang():
     with start_server(stdout=subprocess.DEVNULL, IRIS_API_HANG_S="1") as server:
         server.process.send_signal(signal.SIGSTOP)
@@ -178,6 +179,7 @@ def small_disk(folder):
     yield ["unshare", "-Urm", "sh", "-c", script, COMMAND]
 
 
+@pytest.mark.slow
 def test_predictions_stop_and_go_on_when_the_disk_is_full_and_has_room_again(tmp_path):
     with small_disk(tmp_path / "disk") as command:
         records = tmp_path / "disk" / "records.jsonl"

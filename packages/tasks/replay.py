@@ -179,9 +179,12 @@ def is_ready(url: str, started: subprocess.Popen[bytes]) -> bool:
 
 def free_port() -> int:
     """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        # Below the ports that the kernel gives to clients: none takes it meanwhile.
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def write_generated(path: Path, live: str) -> None:

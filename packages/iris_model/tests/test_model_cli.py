@@ -62,6 +62,7 @@ def test_predict_says_why_when_the_file_is_missing() -> None:
     assert "No such file" in done.stderr
 
 
+@pytest.mark.slow
 def test_train_prints_scores_and_digests_and_writes_when_it_ends(
     tmp_path: Path,
 ) -> None:
@@ -77,6 +78,7 @@ def test_train_prints_scores_and_digests_and_writes_when_it_ends(
     assert "\x1b" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_train_says_file_line_and_key_when_the_config_is_bad(tmp_path: Path) -> None:
     bad = tmp_path / "bad.yml"
     bad.write_text("seed: x\n")
@@ -98,6 +100,7 @@ def test_card_prints_the_card_of_the_wheel_when_asked() -> None:
     assert done.stdout == (TRAINED / "MODEL_CARD.md").read_text()
 
 
+@pytest.mark.slow
 def test_train_says_why_when_the_model_is_numbered_too_low(
     tmp_path: Path, workspace: Path
 ) -> None:

@@ -111,6 +111,7 @@ def test_compiled_pipeline_agrees_when_rows_are_of_the_table(name: str) -> None:
     assert distance < 1e-12
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(
     st.sampled_from(sorted(NUMERIC_STEPS)),
@@ -270,6 +271,7 @@ def test_compiled_bytes_are_the_same_when_compiled_again() -> None:
     assert compile_pipeline(pipeline) == compile_pipeline(pipeline)
 
 
+@pytest.mark.slow
 def test_compiled_bytes_are_the_same_when_the_hash_seed_differs() -> None:
     code = (
         "import hashlib, sys; sys.path.insert(0, sys.argv[1])\n"

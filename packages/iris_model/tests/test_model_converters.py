@@ -26,12 +26,14 @@ def public_name(kind: type[BaseEstimator]) -> str:
     return end if package == "feature_engine" else f"{package}.{end}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_converter_agrees_when_rows_are_those_it_was_fitted_on(name: str) -> None:
     fitted = fit(name)
     assert largest_difference(fitted, fitted.case.table.head(30)) <= 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_converter_agrees_or_refuses_when_values_are_on_the_edge(name: str) -> None:
     fitted = fit(name)
@@ -45,6 +47,7 @@ def test_converter_agrees_or_refuses_when_values_are_on_the_edge(name: str) -> N
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_graph_is_valid_onnx_when_a_transformer_is_compiled(name: str) -> None:
     model = onnx.load_from_string(fit(name).compiled.model_bytes)
@@ -63,6 +66,7 @@ def test_readme_lists_the_converters_when_they_are_those_that_exist() -> None:
     assert set(listed_differences()) == {public_name(kind) for kind in CONVERTERS}
 
 
+@pytest.mark.slow
 def test_readme_differences_are_those_seen_when_they_are_measured_again() -> None:
     fitted = [fit(name) for name in CASES]
     measured = {public_name(k): v for k, v in measured_differences(fitted).items()}

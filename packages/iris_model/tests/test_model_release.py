@@ -45,6 +45,7 @@ def test_newest_orders_versions_by_number_when_they_have_two_digits(
     assert newest is not None and newest.version == (1, 10, 0)
 
 
+@pytest.mark.slow
 def test_this_version_may_follow_the_newest_published_one(
     trained: tuple[Training, Path],
 ) -> None:
@@ -57,6 +58,7 @@ def test_this_version_may_follow_the_newest_published_one(
     check_version(training.manifest, content, table, published)
 
 
+@pytest.mark.slow
 def test_training_fails_and_writes_nothing_when_it_is_worse_than_published(
     workspace: Path,
 ) -> None:

@@ -38,6 +38,7 @@ def test_find_lines_knows_rows_when_quotes_are_anywhere(
     assert lines.broken.tolist() == broken
 
 
+@pytest.mark.slow
 @given(
     notes=st.lists(NOTE, min_size=1, max_size=30),
     piece=st.integers(1, 90),

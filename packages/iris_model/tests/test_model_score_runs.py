@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -56,9 +57,12 @@ def running(*command: str, **options: object) -> Iterator[subprocess.Popen[bytes
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        # Below the ports that the kernel gives to clients: none takes it meanwhile.
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for(port: int) -> None:
@@ -128,6 +132,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         fsspec.filesystem("s3").clear_instance_cache()
 
 
+@pytest.mark.slow
 def test_score_reads_and_writes_objects_when_given_s3_urls(
     tmp_path: Path, large: Path, bucket: str
 ) -> None:
@@ -145,6 +150,7 @@ def test_score_reads_and_writes_objects_when_given_s3_urls(
         score(f"{bucket}/rows.csv", f"{bucket}/out.csv")
 
 
+@pytest.mark.slow
 def test_score_leaves_no_object_when_it_fails_under_way(
     large: Path, bucket: str
 ) -> None:
@@ -163,6 +169,7 @@ def test_score_leaves_no_object_when_it_fails_under_way(
             score(f"{bucket}/{name}", f"{bucket}/out.csv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_score_leaves_nothing_when_it_is_stopped(tmp_path: Path, number: int) -> None:
     (tmp_path / "temporary").mkdir()
@@ -189,6 +196,7 @@ def test_score_leaves_nothing_when_it_is_stopped(tmp_path: Path, number: int) ->
     assert left <= {".ses"}  # onnxruntime's own, made by every load
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_score_leaves_nothing_when_the_disk_is_full(
     tmp_path: Path, large: Path, suffix: str
@@ -235,6 +243,7 @@ def test_score_says_why_when_the_folder_of_the_output_is_missing(
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_score_ends_with_0_when_every_row_has_an_answer(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text(f"{','.join(FEATURES)}\n{GOOD}\n")
     done = run(str(tmp_path / "rows.csv"), str(tmp_path / "out.csv"))
@@ -244,6 +253,7 @@ def test_score_ends_with_0_when_every_row_has_an_answer(tmp_path: Path) -> None:
     assert "\x1b" not in done.stderr
 
 
+@pytest.mark.slow
 def test_score_ends_with_3_and_counts_reasons_when_rows_are_refused(
     tmp_path: Path,
 ) -> None:
@@ -269,6 +279,7 @@ def test_score_names_the_extra_when_it_is_not_installed(tmp_path: Path) -> None:
     assert done.stderr == f"iris-model: {says}\n"
 
 
+@pytest.mark.slow
 def test_score_stays_small_when_the_input_is_large(tmp_path: Path) -> None:
     rows = 2_000_000
     values = {name: np.linspace(0.1, 8.0, rows) for name in FEATURES}

@@ -31,6 +31,7 @@ def test_training_gives_the_bytes_of_the_wheel_when_run_again(
         assert (folder / name).read_bytes() == (TRAINED / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_training_gives_the_same_bytes_when_the_hash_seed_differs(
     tmp_path: Path,
 ) -> None:
@@ -140,6 +141,7 @@ def test_parity_is_broken_when_classes_are_swapped() -> None:
     assert caught.value.labels_differing > 90
 
 
+@pytest.mark.slow
 def test_report_is_self_contained_when_written(
     trained: tuple[Training, Path], tmp_path: Path
 ) -> None:

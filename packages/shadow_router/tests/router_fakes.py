@@ -100,12 +100,12 @@ class FakeServer:
         self._ready.set()
         await self._stop.wait()
         server.close()
-        # What was accepted just before is in a task that has not begun yet.
-        await asyncio.sleep(0.02)
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        # What was accepted just before is in a task that has not begun yet: cancelled
+        # now, it would never close its connection.
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(others, timeout=0.02)
 
     async def _talk(self, reader, writer):
         self._tasks.add(asyncio.current_task())

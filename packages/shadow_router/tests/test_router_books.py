@@ -77,6 +77,7 @@ def test_books_balance_while_running_when_traffic_moves(live, start):
         assert set(fates) - {"dropped_queue"} == {"match", "shadow_error"}
 
 
+@pytest.mark.slow
 def test_books_balance_when_collector_is_killed_again_and_again(live, start):
     with FakeServer(answer_at_random) as shadow:
         system = start(live.url, shadow.url, QUEUE_ITEMS=200)
@@ -117,6 +118,7 @@ def test_books_balance_when_router_is_killed(live, start):
         assert sum(again.values()) == found["received"] + 10
 
 
+@pytest.mark.slow
 def test_books_are_settled_at_the_next_start_when_everything_is_killed(live, start):
     with FakeServer(answer_at_random) as shadow:
         system = start(live.url, shadow.url)
@@ -134,6 +136,7 @@ def test_books_are_settled_at_the_next_start_when_everything_is_killed(live, sta
         assert system.audit()["unsettled"] == 0
 
 
+@pytest.mark.slow
 def test_books_balance_when_collector_is_stopped_by_a_signal(live, start):
     with FakeServer(answer_at_random) as shadow:
         system = start(live.url, shadow.url, QUEUE_ITEMS=200)
@@ -147,6 +150,7 @@ def test_books_balance_when_collector_is_stopped_by_a_signal(live, start):
         assert traffic.unanswered == 0
 
 
+@pytest.mark.slow
 def test_clients_are_served_and_copies_dropped_when_collector_is_frozen(
     live, shadow, start
 ):
@@ -176,6 +180,7 @@ def test_leftovers_are_dropped_shutdown_when_there_is_no_collector(live, shadow,
     assert not page.is_alive
 
 
+@pytest.mark.slow
 def test_queue_is_drained_to_the_collector_when_stopped(live, start):
     async def answer_late(arrived, writer):
         await asyncio.sleep(0.05)
@@ -211,6 +216,7 @@ def true_books(tmp_path_factory):
     return system
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tamper", "difference"),
     [
@@ -287,6 +293,7 @@ def test_audit_is_red_when_a_gauge_is_wrong(tmp_path):
     assert not found.balances
 
 
+@pytest.mark.slow
 def test_comparisons_are_dropped_writer_when_the_store_is_locked(live, shadow, start):
     system = start(live.url, shadow.url)
     post_many(system, 5, "before")

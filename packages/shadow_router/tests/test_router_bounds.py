@@ -153,6 +153,7 @@ def ask_at_once(system, count):
                 assert read_answer(stream)[1]
 
 
+@pytest.mark.slow
 def test_descriptors_are_given_back_when_clients_vanish(live, shadow, start):
     system = start(live.url, shadow.url)
     post_many(system, 5)

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 import shadow_router
 
 
@@ -36,6 +38,7 @@ def test_unknown_setting_is_one_line_when_serving():
     assert done.stderr == "shadow-router: unknown setting SHADOW_ROUTER_NONSENSE\n"
 
 
+@pytest.mark.slow
 def test_audit_and_report_say_one_line_when_there_are_no_books(tmp_path):
     for command in ("audit", "report", "verdict"):
         done = run(command, SHADOW_ROUTER_DATA_DIR=str(tmp_path / "none"))

@@ -55,6 +55,7 @@ def plant(tmp_path, monkeypatch):
     return planted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("place", PLACES)
 def test_faults_of_ours_are_counted_and_reveal_nothing(
@@ -74,6 +75,7 @@ def test_faults_of_ours_are_counted_and_reveal_nothing(
     assert SECRET not in system.log
 
 
+@pytest.mark.slow
 def test_a_loop_without_end_costs_no_client_and_is_accounted_for(
     start, live, shadow, plant
 ):

@@ -154,6 +154,7 @@ def test_request_with_its_body_is_served_when_it_offers_an_upgrade(
     assert not live.arrived[0].values("upgrade")
 
 
+@pytest.mark.slow
 def test_connections_over_the_cap_are_refused_when_all_are_taken(live, shadow, start):
     system = start(live.url, shadow.url, CONNECTIONS=5)
     with contextlib.ExitStack() as stack:

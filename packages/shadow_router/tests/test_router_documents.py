@@ -20,6 +20,7 @@ TEXT = (DOCS / "verdict.md").read_text()
 EACH = ALPHA / len(GATES)
 
 
+@pytest.mark.slow
 def test_picture_is_the_one_that_the_functions_draw(tmp_path):
     script, drawn = UNIT / "benchmarks" / "picture.py", tmp_path / "verdict.svg"
     subprocess.run([sys.executable, "-W", "error", script, drawn], check=True)

@@ -206,6 +206,7 @@ def test_shadow_faults_reach_nobody_and_are_counted_when_shadow_misbehaves(
     assert recovered["match"] > after.get("match", 0)
 
 
+@pytest.mark.slow
 def test_shadow_refusal_is_counted_when_nobody_listens(live, tmp_path):
     with start_system(tmp_path / "data", live, refused_url()) as system:
         post_many(system, COUNT)
@@ -245,6 +246,7 @@ def test_hung_shadow_costs_the_client_nothing_when_connections_are_kept(live, st
         assert system.report()["verdict"]["state"] == "INVALID"
 
 
+@pytest.mark.slow
 def test_copies_are_dropped_by_bytes_when_queue_is_small(live, start):
     with FakeServer(hang) as shadow:
         system = start(live.url, shadow.url, SHADOW_CONCURRENCY=1, QUEUE_BYTES=1)

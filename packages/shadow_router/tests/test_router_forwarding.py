@@ -186,6 +186,7 @@ def test_live_sees_no_marker_and_shadow_no_secret_when_all_is_mirrored(
     ]
 
 
+@pytest.mark.slow
 def test_shadow_gets_a_header_when_it_is_asked_for(live, shadow, start):
     system = start(live.url, shadow.url, COPY_HEADERS="X-API-Key")
     request = (
@@ -221,6 +222,7 @@ def test_answer_is_a_502_problem_when_live_refuses(shadow, start):
     assert body == b'{"type": "about:blank", "title": "Bad Gateway", "status": 502}'
 
 
+@pytest.mark.slow
 def test_answer_is_a_504_problem_when_live_hangs(shadow, start):
     async def hang(arrived, writer):
         await wait_forever()
@@ -239,6 +241,7 @@ async def wait_forever():
     await asyncio.Event().wait()
 
 
+@pytest.mark.slow
 def test_connection_ends_early_when_live_breaks_a_long_answer(shadow, start):
     async def break_off(arrived, writer):
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 900000\r\n\r\n" + b"x" * 5000)
@@ -256,6 +259,7 @@ def test_connection_ends_early_when_live_breaks_a_long_answer(shadow, start):
         assert system.settled_fates() == {"skipped_live_failed": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_chunked", [True, False])
 def test_long_bodies_pass_and_are_skipped_when_over_the_cap(
     live, shadow, start, is_chunked
@@ -270,6 +274,7 @@ def test_long_bodies_pass_and_are_skipped_when_over_the_cap(
     assert not shadow.arrived
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_chunked", [True, False])
 @pytest.mark.parametrize("surplus", [1, 1024, 40_000])
 def test_bodies_just_over_the_cap_pass_at_once_when_sent_in_one_piece(
@@ -284,6 +289,7 @@ def test_bodies_just_over_the_cap_pass_at_once_when_sent_in_one_piece(
     assert system.settled_fates() == {"skipped_too_large": 1}
 
 
+@pytest.mark.slow
 def test_early_answer_is_passed_on_when_the_upload_has_come_to_a_halt(shadow, start):
     def refuse_early():
         connection, _ = server.accept()
@@ -312,6 +318,7 @@ def test_early_answer_is_passed_on_when_the_upload_has_come_to_a_halt(shadow, st
         assert not thread.is_alive()
 
 
+@pytest.mark.slow
 def test_shadow_is_told_of_an_encoding_when_live_is(live, shadow, start):
     system = start(live.url, shadow.url)
     headers = [("Content-Encoding", b"gzip")]
@@ -322,6 +329,7 @@ def test_shadow_is_told_of_an_encoding_when_live_is(live, shadow, start):
     assert shadow.arrived[0].values("content-encoding") == ["gzip"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_chunked", [True, False])
 def test_long_answers_pass_and_are_skipped_when_over_the_cap(shadow, start, is_chunked):
     body = bytes(range(256)) * 2000
@@ -375,6 +383,7 @@ def test_only_listed_requests_arrive_when_many_kinds_are_sent(live, shadow, star
     assert [(a.method, a.target) for a in shadow.arrived] == [("POST", "/v1/predict")]
 
 
+@pytest.mark.slow
 def test_early_disconnect_still_gets_its_comparison_when_live_answers(shadow, start):
     import asyncio
 
@@ -392,6 +401,7 @@ def test_early_disconnect_still_gets_its_comparison_when_live_answers(shadow, st
         assert system.settled_fates() == {"match": 1}
 
 
+@pytest.mark.slow
 def test_pipelined_requests_are_answered_in_order_when_sent_at_once(start):
     async def echo(arrived, writer):
         writer.write(answer_bytes(arrived.target.encode()))

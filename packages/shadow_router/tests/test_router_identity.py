@@ -31,6 +31,7 @@ def describing(digest, status="200 OK"):
     return FakeServer(script, describes=True)
 
 
+@pytest.mark.slow
 def test_digests_of_both_are_in_the_bundle_when_the_services_tell_them(start):
     with describing(lambda: "aaa") as live, describing(lambda: "bbb") as shadow:
         system = start(live.url, shadow.url)
@@ -113,6 +114,7 @@ def test_other_service_is_asked_when_one_tells_nothing():
         assert noted(refused_url(), locked.url, mute.url, good.url) == ["aaa"]
 
 
+@pytest.mark.slow
 def test_shadow_is_not_asked_when_the_kill_switch_is_on(start):
     with describing(lambda: "aaa") as live, describing(lambda: "bbb") as shadow:
         system = start(live.url, shadow.url)

@@ -31,6 +31,7 @@ REQUEST = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_abrupt", [True, False])
 def test_comparison_is_made_when_the_client_leaves_right_after_the_answer(
     live, shadow, start, is_abrupt
@@ -257,6 +258,7 @@ def received_by(system):
     return page.received
 
 
+@pytest.mark.slow
 def test_copies_are_compared_when_told_to_stop_right_after(live, shadow, start):
     system = start(live.url, shadow.url)
     post_many(system, 100)

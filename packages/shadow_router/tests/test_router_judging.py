@@ -125,6 +125,7 @@ def answering(digest, **meta):
     return FakeServer(script)
 
 
+@pytest.mark.slow
 def test_router_serves_a_team_of_another_model_by_its_rules(start):
     with answering("aaa") as live, answering("bbb", trace="x") as shadow:
         system = start(live.url, shadow.url, rules=RULES)
@@ -151,6 +152,7 @@ def test_router_serves_a_team_of_another_model_by_its_rules(start):
         }
 
 
+@pytest.mark.slow
 def test_verdict_is_invalid_when_a_digest_changes_while_running(start):
     digests = iter(["aaa"] * 5 + ["ccc"] * 100)
 

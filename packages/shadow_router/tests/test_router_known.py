@@ -91,6 +91,7 @@ def test_damaged_file_is_refused_by_line_and_field(tmp_path, line, said):
         load_known(tmp_path)
 
 
+@pytest.mark.slow
 def test_known_flips_are_listed_apart_and_still_fail(tmp_path):
     fill(tmp_path, count=100, flips=20)
     before = json.loads(verdict(tmp_path, "--json").stdout)

@@ -209,6 +209,7 @@ def post(system, document, **headers):
         return answer.status, json.loads(answer.read())
 
 
+@pytest.mark.slow
 def test_labels_reach_the_verdict_when_sent_by_post_and_by_file(system, tmp_path):
     queue = json.loads(system.private_get("/labels/queue")[1])["queue"]
     assert len(queue) == 30

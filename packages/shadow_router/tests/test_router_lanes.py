@@ -263,6 +263,7 @@ def settled(system, count, fate="match"):
     return system.report()
 
 
+@pytest.mark.slow
 def test_lanes_are_counted_apart_from_traffic_when_the_system_runs(shadow, start):
     with replying("200 OK") as live:
         system = start(live.url, shadow.url, NOISE_SHARE=1, MUTANT_SHARE=1)
@@ -281,6 +282,7 @@ def test_lanes_are_counted_apart_from_traffic_when_the_system_runs(shadow, start
         assert len(shadow.arrived) == 60 and not marked(shadow)
 
 
+@pytest.mark.slow
 def test_verdict_is_invalid_when_live_does_not_agree_with_itself(shadow, start):
     other = json.loads(BODY)
     other["predictions"][0]["label"] = "versicolor"
@@ -294,6 +296,7 @@ def test_verdict_is_invalid_when_live_does_not_agree_with_itself(shadow, start):
         assert "INVALID: live does not agree with itself on" in done.stdout
 
 
+@pytest.mark.slow
 def test_live_sees_no_second_request_when_the_lane_is_switched_off(live, shadow, start):
     system = start(live.url, shadow.url, NOISE_SHARE=0)
     post_many(system, 50)
@@ -303,6 +306,7 @@ def test_live_sees_no_second_request_when_the_lane_is_switched_off(live, shadow,
     assert "live-against-live lane not running" in json.dumps(report)
 
 
+@pytest.mark.slow
 def test_clients_and_books_do_not_notice_when_the_lane_hangs(shadow, start):
     async def hang(arrived, writer):
         if not arrived.values(MARKED):
@@ -318,6 +322,7 @@ def test_clients_and_books_do_not_notice_when_the_lane_hangs(shadow, start):
         assert system.audit()["balances"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["live", "shadow"])
 def test_run_ends_when_a_version_is_swapped_for_another(role, start):
     # P20: the process behind the URL is another one from some request on.

@@ -84,6 +84,7 @@ def old(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_older_store_keeps_all_that_it_counted_when_a_collector_opens_it(old):
     Store(old).close()
     books = read_books(old)

@@ -15,6 +15,8 @@ from router_system import System
 
 HOSTILE = "</pre><img src=x onerror=alert(1)>\"'&{{ 7*7 }}"
 LABELS = ("setosa", "versicolor")
+# A browser costs more than all the rest of the suite.
+pytestmark = pytest.mark.slow
 SHOWN = ["Received", "Sampled", "Compared", "Unique inputs", "Labels changed"]
 
 

@@ -24,6 +24,7 @@ def test_serve_ends_clean_when_told_to_stop(live, shadow, start, number):
     assert not {"WARNING", "ERROR"} & set(system.log.split())
 
 
+@pytest.mark.slow
 def test_children_end_when_parent_is_killed(live, shadow, start):
     system = start(live.url, shadow.url)
     with contextlib.closing(system.client()) as client:
@@ -36,6 +37,7 @@ def test_children_end_when_parent_is_killed(live, shadow, start):
     assert system.audit()["fates"]["match"] == 1
 
 
+@pytest.mark.slow
 def test_serve_ends_with_an_error_when_router_dies(live, shadow, start):
     system = start(live.url, shadow.url)
     children = system.children()
@@ -44,6 +46,7 @@ def test_serve_ends_with_an_error_when_router_dies(live, shadow, start):
     assert not [pid for pid in children if is_running(pid)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("face", "setting"),
     [
@@ -73,6 +76,7 @@ def test_serve_says_one_line_when_a_port_is_busy(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_second_collector_is_refused_when_directory_is_taken(live, shadow, start):
     system = start(live.url, shadow.url)
     ports = {"SHADOW_ROUTER_PRIVATE_PORT": "0"}
@@ -84,6 +88,7 @@ def test_second_collector_is_refused_when_directory_is_taken(live, shadow, start
     )
 
 
+@pytest.mark.slow
 def test_the_two_processes_meet_when_started_apart(live, shadow, start):
     router = start(live.url, shadow.url, only="router")
     with contextlib.closing(router.client()) as client:
@@ -96,6 +101,7 @@ def test_the_two_processes_meet_when_started_apart(live, shadow, start):
     assert collector.audit()["balances"]
 
 
+@pytest.mark.slow
 def test_requests_in_flight_are_answered_when_told_to_stop(shadow, start):
     release = threading.Event()
 
@@ -126,6 +132,7 @@ def _accepts(system):
     return False
 
 
+@pytest.mark.slow
 def test_no_kept_alive_request_is_lost_when_told_to_stop(live, shadow, start):
     system = start(live.url, shadow.url)
     lost, answered = [], []
@@ -158,6 +165,7 @@ def test_no_kept_alive_request_is_lost_when_told_to_stop(live, shadow, start):
     assert found["balances"] and found["received"] == len(answered)
 
 
+@pytest.mark.slow
 def test_request_is_cut_and_counted_when_grace_is_over(shadow, start):
     async def hang(arrived, writer):
         await asyncio.Event().wait()
@@ -173,6 +181,7 @@ def test_request_is_cut_and_counted_when_grace_is_over(shadow, start):
         assert found["fates"]["dropped_shutdown"] == 1
 
 
+@pytest.mark.slow
 def test_readiness_follows_live_and_not_the_shadow(live, start):
     with FakeServer() as going:
         system = start(going.url, refused_url())

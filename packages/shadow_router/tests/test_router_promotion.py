@@ -181,6 +181,7 @@ def test_promote_writes_changelog_and_audit_when_the_pin_moves(repository):
     assert bundle["digests"] == {role: [d] for role, d in DIGESTS.items()}
 
 
+@pytest.mark.slow
 def test_rollback_restores_every_byte_of_the_pins_when_run_once(repository):
     pins = repository / "api/requirements"
     before = {path.name: path.read_bytes() for path in pins.iterdir()}
@@ -205,6 +206,7 @@ def test_promote_goes_forward_again_when_rolled_back(repository):
     assert "==1.1.0" in (repository / "api/requirements/live.txt").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("evidence", "said"),
     [
@@ -249,6 +251,7 @@ def test_promote_refuses_when_the_run_compared_others(repository, statement, sai
     assert refusal(repository).startswith(said)
 
 
+@pytest.mark.slow
 def test_promote_refuses_when_the_evidence_is_too_old(repository):
     rewrite(f"UPDATE comparisons SET at_ns = at_ns - {3700 * 10**9}")
     said = refusal(repository)

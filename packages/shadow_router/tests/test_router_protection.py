@@ -100,6 +100,7 @@ async def fail(arrived, writer):
     return True
 
 
+@pytest.mark.slow
 def test_arrivals_fall_to_probes_and_recover_when_the_shadow_only_fails(live, start):
     with FakeServer(fail) as shadow:
         system = start(live.url, shadow.url, BREAKER_FAILURES=10, SHADOW_CONCURRENCY=4)
@@ -202,14 +203,15 @@ def test_copies_are_shed_and_come_back_when_live_slows_down(shadow, start):
         assert after["dropped_shed"] == before["dropped_shed"]
 
 
+@pytest.mark.slow
 def test_collector_yields_to_live_and_router_when_they_share_a_machine(
     live, shadow, start
 ):
     system = start(live.url, shadow.url)
     collector, router = system.child("collector"), system.child("router")
-    ours = os.getpriority(os.PRIO_PROCESS, 0)
-    assert os.getpriority(os.PRIO_PROCESS, collector) == min(ours + 5, 19)
-    assert os.getpriority(os.PRIO_PROCESS, router) == ours
+    ours = os.getpriority(os.PRIO_PROCESS, router)
+    # Nineteen is as nice as Linux lets anyone be.
+    assert os.getpriority(os.PRIO_PROCESS, collector) == min(19, ours + 5)
     autogroup = Path(f"/proc/{collector}/autogroup")
     if autogroup.exists():
         assert autogroup.read_text().split()[-1] == "5"

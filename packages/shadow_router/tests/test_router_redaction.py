@@ -109,6 +109,7 @@ def everything_written(system, recorded):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["values", "hash", "none"])
 def test_canaries_are_nowhere_when_rules_name_them(start, tmp_path, policy):
     recorded = tmp_path / "recorded"

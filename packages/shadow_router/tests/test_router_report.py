@@ -140,6 +140,7 @@ def test_private_port_answers_a_problem_when_path_or_method_is_wrong(
         assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.slow
 def test_store_keeps_no_secret_when_headers_and_query_hold_some(live, shadow, start):
     system = start(live.url, shadow.url)
     with contextlib.closing(system.client()) as client:
@@ -154,6 +155,7 @@ def test_store_keeps_no_secret_when_headers_and_query_hold_some(live, shadow, st
     assert b"canary" not in (system.directory / "comparisons.sqlite-wal").read_bytes()
 
 
+@pytest.mark.slow
 def test_unique_inputs_count_once_when_bodies_repeat(live, shadow, start):
     system = start(live.url, shadow.url)
     for run in range(3):
@@ -162,6 +164,7 @@ def test_unique_inputs_count_once_when_bodies_repeat(live, shadow, start):
     assert system.report()["unique_inputs"] == 10
 
 
+@pytest.mark.slow
 def test_bodies_are_capped_and_rows_are_not_when_all_differ(live, start):
     async def fail(arrived, writer):
         writer.write(answer_bytes(status="500 No"))

@@ -23,11 +23,11 @@ def lost(system):
 
 
 def post_until_lost(system, prefix):
-    """Send until something was lost, and return how many were sent."""
-    sent, deadline = 0, time.monotonic() + 30
+    """Send until a tenth was lost, and return how many were sent."""
+    sent, deadline = 0, time.monotonic() + 60
     with contextlib.closing(system.client()) as client:
-        while not lost(system):
-            assert time.monotonic() < deadline, "nothing was ever lost"
+        while not lost(system) > sent / 10:
+            assert time.monotonic() < deadline, "too little was ever lost"
             began = time.perf_counter()
             for _ in range(10):
                 assert post(client, sent, f"{prefix}-{sent}") == 200
@@ -70,6 +70,7 @@ def another_writer(system):
         database.execute("ROLLBACK")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", [full_disk, another_writer])
 def test_file_in_trouble_is_counted_and_left_behind(live, shadow, start, trouble):
     system = start(live.url, shadow.url)
@@ -80,6 +81,7 @@ def test_file_in_trouble_is_counted_and_left_behind(live, shadow, start, trouble
     assert_recovered(system, 30 + sent)
 
 
+@pytest.mark.slow
 def test_file_that_is_read_only_is_tried_again_until_it_is_not(live, shadow, start):
     system = start(live.url, shadow.url, prefix=OBEDIENT)
     post_many(system, 30, "before")
@@ -152,12 +154,14 @@ def system(live, shadow, start, outage):
     return found
 
 
+@pytest.mark.slow
 def test_server_that_refuses_to_write_is_counted_and_left_behind(system, outage):
     with outage.read_only():
         sent = post_until_lost(system, "during")
     assert_recovered(system, 30 + sent)
 
 
+@pytest.mark.slow
 def test_server_locked_by_another_is_counted_and_left_behind(system, outage):
     with outage.another_writer():
         for number in range(5):
@@ -167,6 +171,7 @@ def test_server_locked_by_another_is_counted_and_left_behind(system, outage):
     assert_recovered(system, 30 + 50)
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_when_a_stopped_server_goes_on(system, outage):
     outage.server.pause()
     post_many(system, 300, "during")
@@ -175,6 +180,7 @@ def test_nothing_is_lost_when_a_stopped_server_goes_on(system, outage):
     assert system.stop() == 0
 
 
+@pytest.mark.slow
 def test_what_a_stopped_server_cannot_take_is_bounded_and_counted(system, outage):
     outage.server.pause()
     with contextlib.closing(system.client()) as client:
@@ -188,6 +194,7 @@ def test_what_a_stopped_server_cannot_take_is_bounded_and_counted(system, outage
     assert_recovered(system, 30 + 450)
 
 
+@pytest.mark.slow
 def test_books_balance_when_the_server_is_killed_under_traffic(system, outage):
     post_many(system, 100, "before-kill")
     outage.server.stop("immediate")
@@ -200,6 +207,7 @@ def test_books_balance_when_the_server_is_killed_under_traffic(system, outage):
     assert system.audit()["balances"]
 
 
+@pytest.mark.slow
 def test_collector_waits_for_a_server_that_is_not_there_yet(system, outage):
     assert system.stop() == 0
     outage.server.stop("fast")

@@ -94,6 +94,7 @@ def test_arrivals_stop_and_go_on_when_the_kill_switch_is_used(live, shadow, star
     assert "local changed killed from False to True" in system.log
 
 
+@pytest.mark.slow
 def test_rate_holds_when_either_process_is_started_again(live, shadow, start):
     system = start(live.url, shadow.url)
     done = system.run("control", "rate", "0.3")
@@ -116,6 +117,7 @@ def test_rate_holds_when_either_process_is_started_again(live, shadow, start):
     assert 84 < system.settled_fates()["match"] < 276
 
 
+@pytest.mark.slow
 def test_queued_copies_do_not_arrive_when_switched_off(live, start):
     async def hang(arrived, writer):
         return False if system_is_off else await FakeServer.answer_well(arrived, writer)
@@ -130,6 +132,7 @@ def test_queued_copies_do_not_arrive_when_switched_off(live, start):
         assert not shadow.arrived
 
 
+@pytest.mark.slow
 def test_nothing_is_copied_any_more_when_the_run_is_closed(live, shadow, start):
     system = start(live.url, shadow.url)
     post_many(system, 20, "before")
@@ -223,6 +226,7 @@ def test_controls_are_on_the_private_port_alone_when_asked_for(controlled):
     assert not controlled.report()["controls"]["closed"]
 
 
+@pytest.mark.slow
 def test_named_keys_are_used_when_a_file_is_given(live, shadow, start, tmp_path):
     path = tmp_path / "keys"
     path.write_text("ann 0123456789abcdef\nbob fedcba9876543210\n")
@@ -246,6 +250,7 @@ def test_serve_says_one_line_when_the_file_of_keys_is_wrong(tmp_path, text):
         prepare_keys(tmp_path, tmp_path / "absent")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["rate"], ["off", "0.5"], ["rate", "2"], ["up"]])
 def test_control_command_refuses_when_words_do_not_fit(controlled, words):
     done = controlled.run("control", *words)

@@ -75,12 +75,15 @@ def serve(
         # Said once here rather than by both children.
         rules_of(settings)
         raise typer.Exit(supervise(settings))
-    from shadow_router import processes
-
+    # Each process imports what it is made of, and the parent neither.
     if only is Role.ROUTER:
-        processes.run_router(settings, lifeline)
+        from shadow_router.router_process import run_router
+
+        run_router(settings, lifeline)
     else:
-        processes.run_collector(settings, lifeline)
+        from shadow_router.collector_process import run_collector
+
+        run_collector(settings, lifeline)
 
 
 @app.command()

@@ -1,0 +1,140 @@
+"""The collector process, wired: what it is made of, and how it starts and stops."""
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+
+import uvloop
+from loguru import logger
+
+from shadow_router.collector import Collector
+from shadow_router.controls import Controls, prepare_keys
+from shadow_router.crowd import Crowd
+from shadow_router.directory import (
+    DirectoryLock,
+    prepare_directory,
+    read_key,
+    socket_path,
+)
+from shadow_router.http_client import HttpClient, parse_origin
+from shadow_router.identities import IdentityWatch, watched
+from shadow_router.labels import Labels
+from shadow_router.marks import Marks
+from shadow_router.processes import rules_of, stop_event
+from shadow_router.recorder import open_recorder
+from shadow_router.report import PrivateApp
+from shadow_router.rules import Rules
+from shadow_router.server import WebServer, bind
+from shadow_router.settings import Settings
+from shadow_router.shadow_call import ShadowCaller
+from shadow_router.store import Keep, Store
+from shadow_router.switches import Switches
+
+#: How much the collector yields to live and router when they share a machine.
+_NICENESS = 5
+
+
+def run_collector(settings: Settings, lifeline: int | None) -> None:
+    """Run the collector process until it is told to stop."""
+    _yield_to_others()
+    uvloop.run(_collector(settings, lifeline))
+
+
+def keep_of(settings: Settings) -> Keep:
+    """Return how much the store keeps by the settings."""
+    return Keep(
+        comparisons=settings.keep_comparisons,
+        discrepancies=settings.keep_discrepancies,
+        body_bytes=settings.keep_body_bytes,
+        days=settings.keep_days,
+        inputs=settings.keep_inputs,
+    )
+
+
+def _yield_to_others() -> None:
+    os.nice(_NICENESS)
+    # Linux weighs sessions before processes: without this, the niceness of one that
+    # has a session of its own, as under `serve`, would count for nothing.
+    if os.getsid(0) == os.getpid():
+        with contextlib.suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(_NICENESS))
+
+
+async def _collector(settings: Settings, lifeline: int | None) -> None:
+    stopped, orphaned = stop_event(lifeline)
+    rules = rules_of(settings)
+    directory = prepare_directory(settings.data_dir)
+    meeting = socket_path(directory)
+    # Held in a variable until the end: the lock lives as long as its file is open.
+    lock = DirectoryLock(directory)
+    listener = bind(
+        settings.private_host, settings.private_port, "SHADOW_ROUTER_PRIVATE_PORT"
+    )
+    recorder = None
+    if settings.record_dir is not None:
+        caps = (settings.record_bytes, settings.record_days)
+        recorder = open_recorder(settings.record_dir, rules, *caps)
+    store = Store(directory, settings.store_url, keep_of(settings))
+    store.note_rules(rules)
+    shadow = HttpClient(parse_origin(settings.shadow_url))
+    caller = ShadowCaller(settings, shadow)
+    switches = Switches(directory, settings.sample_rate)
+    keys = prepare_keys(directory, settings.control_key_file)
+    key = read_key(directory)
+    collector = Collector(
+        settings, rules, directory, store, caller, switches, key, recorder
+    )
+    await collector.start(meeting)
+    identities = _identities(settings, rules, collector, switches)
+    asking = asyncio.create_task(identities.run()) if watched(rules) else None
+    report = PrivateApp(
+        settings,
+        directory,
+        lambda: collector.has_router,
+        lambda: collector.is_breaker_open,
+        switches,
+        Controls(switches, keys),
+        Labels(keys, collector.join_labels),
+        Marks(keys, directory),
+    )
+    crowd = Crowd(settings.connections, settings.body_cap_bytes, lambda: None)
+    server = WebServer(report, listener, crowd)
+    await server.start()
+    host, port = listener.getsockname()[:2]
+    logger.info("collector: report on http://{}:{}/, controls by {}", host, port, keys)
+    await stopped.wait()
+    if orphaned.is_set():
+        # The router has lost its parent too and is handing over what it has left.
+        await _wait_for_routers(collector, settings.grace_s)
+    await server.stop(lambda: None, grace_s=0.5)
+    if asking is not None:
+        asking.cancel()
+        await asyncio.wait([asking])
+    identities.close()
+    await collector.stop(settings.grace_s)
+    shadow.close()
+    store.close()
+    lock.release()
+    logger.info("collector: stopped")
+
+
+def _identities(
+    settings: Settings, rules: Rules, collector: Collector, switches: Switches
+) -> IdentityWatch:
+    def may_ask(role: str) -> bool:
+        # What spares the shadow spares it this question too.
+        is_spared = switches.is_killed or collector.is_breaker_open
+        return role == "live" or not is_spared
+
+    urls = {"live": settings.live_url, "shadow": settings.shadow_url}
+    clients = {role: HttpClient(parse_origin(url)) for role, url in urls.items()}
+    note = collector.note_identity
+    return IdentityWatch(clients, rules.identity, note, may_ask)
+
+
+async def _wait_for_routers(collector: Collector, grace_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + 2 * grace_s
+    while collector.has_router and loop.time() < deadline:
+        await asyncio.sleep(0.02)
