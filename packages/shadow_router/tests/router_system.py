@@ -158,7 +158,7 @@ class System:
         return http.client.HTTPConnection(*self.public_at, timeout=10)
 
     def private_get(self, path):
-        connection = http.client.HTTPConnection("127.0.0.1", self.private, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.private, timeout=20)
         with contextlib.closing(connection):
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -171,7 +171,7 @@ class System:
             "Content-Type": "application/json",
             "Authorization": f"Bearer {key}",
         } | headers
-        connection = http.client.HTTPConnection("127.0.0.1", self.private, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.private, timeout=20)
         with contextlib.closing(connection):
             connection.request("POST", f"/controls/{name}", document, sent)
             answer = connection.getresponse()

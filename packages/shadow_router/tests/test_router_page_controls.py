@@ -284,7 +284,7 @@ def ask(system, body, method="POST", path="/known", **headers):
         "Content-Type": "application/json",
         "Authorization": f"Bearer {key_of(system)}",
     } | headers
-    connection = http.client.HTTPConnection("127.0.0.1", system.private, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", system.private, timeout=20)
     with contextlib.closing(connection):
         connection.request(method, path, body, sent)
         answer = connection.getresponse()
