@@ -36,14 +36,17 @@ from services import (
 )
 
 RECORDED = Path("api/traffic.jsonl.gz")
+INDEX = "packages/index/iris_model"
 SHOWS = ("pass", "fail", "inconclusive", "invalid")
 READY_S = 60
 SEED = 1936
-# Enough requests for the gates that count requests, and enough rows of each class.
+# Enough requests for the gates that count requests, and enough rows of each class for
+# the limit of one flip in ten thousand.
 REQUESTS = 12_000
-ROWS = 6
-# The same artefact in another process: what this profile is for.
-RULES = "profile: infra\n"
+ROWS = 50
+# 1.2.1 is a refactor of 1.2.0, and two processes of one artefact are no less alike.
+BEFORE, AFTER = (f"{INDEX}/iris_model-1.2.{n}-py3-none-any.whl" for n in (0, 1))
+RULES = "profile: refactor\n"
 # One line in so many is cut: twice the loss that a verdict allows.
 DAMAGED = 50
 
@@ -73,9 +76,9 @@ def main(arguments: list[str]) -> int:
 
 
 def show(verdict: str, folder: Path, running: contextlib.ExitStack) -> int:
-    """Replay so that a verdict comes out; the shadow is live itself, or its mutant."""
-    live = running.enter_context(service("live", "live"))
-    shadow = running.enter_context(service("live", "shadow"))
+    """Replay so that a verdict comes out: against a refactor of live, or its mutant."""
+    live = running.enter_context(service(BEFORE, "live"))
+    shadow = running.enter_context(service(AFTER, "shadow"))
     traffic, rules = RECORDED, folder / "rules.yml"
     rules.write_text(RULES)
     if verdict == "pass":
