@@ -17,7 +17,7 @@ CLIENTS = 100
 #: The socket between the processes, a reader of the store, the pool's threads.
 SPARE = 10
 #: Sent ahead of their answers, on one connection.
-AT_ONCE = 20
+AT_ONCE = 10
 
 
 def resident(pid):
