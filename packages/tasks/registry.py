@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -68,10 +69,13 @@ class Registry:
         target = folder / found.filename
         with self._reader() as reader:
             try:
-                reader.download_package(found, target)
+                # Not every registry tells digests; uploads are compared anyway.
+                verified = bool(found.digests)
+                reader.download_package(found, target, verify=verified, timeout=60)
             except (requests.RequestException, ValueError, RuntimeError) as error:
-                reason = f"{type(error).__name__}"
-                raise Refused(f"{found.filename} cannot be read back: {reason}")
+                reason = type(error).__name__
+                what = f"{found.filename} cannot be read back: {reason}"
+                raise Refused(what) from None
         return target
 
     def add(self, name: str, bundle: Bundle) -> str:
@@ -92,8 +96,8 @@ class Registry:
             text=True,
         )
         if done.returncode:
-            last = " ".join(done.stdout.strip().splitlines()[-1:])
-            raise Refused(f"{self.url} did not take {bundle.wheel.name}: {last}")
+            reason = _reason(done.stdout)
+            raise Refused(f"{self.url} did not take {bundle.wheel.name}: {reason}")
         self._check_arrived(name, bundle)
         return f"{self.simple}{name}/{bundle.wheel.name}"
 
@@ -130,6 +134,13 @@ class Registry:
         same_host = urlsplit(self.simple).netloc == urlsplit(self.url).netloc
         known = (user, password) if user and password and same_host else None
         return PyPISimple(self.simple, auth=known)
+
+
+def _reason(output: str) -> str:
+    """Return what twine says at its end, which it colours and wraps, in one line."""
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output).rstrip()
+    last = plain.split("ERROR")[-1] if "ERROR" in plain else plain.splitlines()[-1]
+    return " ".join(last.split())[-200:]
 
 
 def _version_of(filename: str) -> Version:

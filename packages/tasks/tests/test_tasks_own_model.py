@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 from building import build
 from bundle import Bundle
-from shelf import Shelf
-from units import find_unit
-from verifier import check_wheel
 from running import free_port
 from sbom import write_sbom
+from shelf import Shelf
 from sklearn.datasets import load_wine
+from units import find_unit
+from verifier import check_wheel
 
 ROOT = Path(__file__).parents[3]
 SOURCE = "packages/iris_model/src/iris_model"
