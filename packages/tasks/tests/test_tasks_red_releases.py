@@ -1,4 +1,4 @@
-"""Releases that must turn red, with the real lint, model and wheels; ten that do not."""
+"""Releases that must turn red, with real lint, model and wheels; ten that do not."""
 
 import re
 from pathlib import Path
@@ -29,13 +29,13 @@ def released(tree: Path, unit: str, folder: str, version: str, news: str) -> Non
 def test_release_is_red_when_a_formatter_would_change_a_file(tmp_path: Path) -> None:
     tree = copy_tree(tmp_path / "tree", tox_ini=None)
     source = tree / f"{ROUTER}/src/shadow_router/errors.py"
-    # Two blank lines at the end of a module: black's to find, and nobody else's.
-    source.write_text(source.read_text() + "\nX = {\n  'a' : 1 }\n")
+    # Nothing but black minds.
+    source.write_text(source.read_text() + "\n\nX = {'a': 1}\n")
     released(tree, "shadow_router", ROUTER, "7.0.0", "### Removed\n\n- All.\n")
     before = index_of(tree)
     done = task(tree, "publish", "shadow_router-v7.0.0")
     assert refusal(done) == "publish: lint is red, see above: nothing was published"
-    assert "shadow_router/errors.py" in done.stdout
+    assert '+X = {"a": 1}' in done.stdout
     assert index_of(tree) == before
 
 
