@@ -29,7 +29,7 @@ package_root = {tox_root}/packages/shadow_router
 
 [testenv:api]
 package_env = .pkg-api
-install_command = uv pip install --no-deps {packages}
+set_env = UV_FIND_LINKS = {tox_root}/packages/index/iris_model
 commands = python -c "import iris_api; print(iris_api.__version__)"
 [testenv:.pkg-api]
 package_root = {tox_root}/api

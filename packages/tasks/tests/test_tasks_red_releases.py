@@ -1,9 +1,11 @@
 """Releases that must turn red, with real lint, model and wheels; ten that do not."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
+from registries import KNOWN, TOKEN, real_registry
 from release_tree import CHEAP, commit, copy_tree, git, index_of, refusal, task, tell
 
 ROUTER = "packages/shadow_router"
@@ -121,3 +123,26 @@ def test_ten_releases_leave_ten_immutable_versions_and_a_changelog(
     )
     assert found == [(version, version) for version in reversed(versions)]
     assert git(tree, "status", "--porcelain") == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("unit", "folder", "version"),
+    [("iris_model", MODEL, "1.2.2"), ("iris_api", "api", "7.0.0")],
+)
+def test_release_can_be_installed_from_a_registry_when_it_is_green(
+    tmp_path: Path, unit: str, folder: str, version: str
+) -> None:
+    tree = copy_tree(tmp_path / "tree")
+    released(tree, unit, folder, version, "A word in the documentation.\n")
+    with real_registry(tmp_path / "registry") as url:
+        done = task(tree, "publish", f"{unit}-v{version}", "--to", url, **KNOWN)
+        assert done.returncode == 0, done.stdout + done.stderr
+        pin = done.stdout.splitlines()[-1].removeprefix("to pin it: ")
+        (tmp_path / "pin.txt").write_text(pin)
+        index = url.replace("//", f"//__token__:{TOKEN}@") + "simple/"
+        command = ["uv", "pip", "install", "--no-deps", "--require-hashes"]
+        command += ["--target", str(tmp_path / "there"), "--default-index", index]
+        subprocess.run([*command, "-r", str(tmp_path / "pin.txt")], check=True)
+    there = next((tmp_path / "there").glob("*.dist-info"))
+    assert there.name == f"{unit}-{version}.dist-info"
