@@ -20,7 +20,6 @@ from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from lock import Locked, read_lock
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name, parse_wheel_filename
@@ -64,6 +63,9 @@ def sbom_of(filename: str, sha256: str, locked: list[Locked]) -> str:
 
 def check_valid(text: str) -> None:
     """Raise Refused if a document is not valid CycloneDX."""
+    # Loads a grammar for seconds, which most refusals of a release need not wait for.
+    from cyclonedx.validation.json import JsonStrictValidator
+
     fault = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
     if fault is not None:
         reason = re.sub(r"\s+", " ", str(fault))[:200]
