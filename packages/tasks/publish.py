@@ -167,8 +167,13 @@ def hand_out(bundle: Bundle, folder: Path) -> Path:
     return read_bundle(folder).wheel
 
 
-if __name__ == "__main__":
+def command(arguments: list[str], selected: list[str]) -> None:
+    """Publish, and end the process with one line when that is refused."""
     try:
-        main(sys.argv[1:], [])
+        main(arguments, selected)
     except Refused as refusal:
         raise SystemExit(f"publish: {refusal}") from None
+
+
+if __name__ == "__main__":
+    command(sys.argv[1:], [])

@@ -31,7 +31,7 @@ WAIT_S = 30.0
 
 
 class Rehearsal:
-    """A clone, the registry beside it, and a log of all that the steps say."""
+    """A clone, the registry beside it, and a log of what the servers say."""
 
     def __init__(self, folder: Path, version: Version) -> None:
         self.clone = folder / "clone"
@@ -52,19 +52,18 @@ class Rehearsal:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("TOX_")}
         # The wheels of the repository are not to be found here.
         kept.pop("UV_FIND_LINKS", None)
-        with self.log.open("a") as log:
-            done = subprocess.run(
-                command,
-                cwd=self.clone,
-                env={**kept, **settings},
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-            log.write(done.stdout)
+        done = subprocess.run(
+            command,
+            cwd=self.clone,
+            env={**kept, **settings},
+            capture_output=True,
+            text=True,
+        )
+        said = done.stdout + done.stderr
         if done.returncode:
-            tail = "\n".join(self.log.read_text().splitlines()[-20:])
-            raise Refused(f"{' '.join(command)} failed:\n{tail}")
+            print(said, file=sys.stderr)
+            last = said.rstrip().splitlines()[-1]
+            raise Refused(f"{Path(command[0]).name} failed, see above: {last}")
         return done.stdout
 
 
@@ -155,7 +154,7 @@ def publish(rehearsal: Rehearsal) -> None:
     """Publish the tag to the registry, with some of the unit's tests."""
     what = [f"{UNIT.name}-v{rehearsal.version}", "--to", rehearsal.registry]
     tests = [f"{UNIT.folder}/tests/test_model_{name}.py" for name in TESTS]
-    code = f"import publish; publish.main({what!r}, {tests!r})"
+    code = f"import publish; publish.command({what!r}, {tests!r})"
     said = rehearsal.run(
         sys.executable,
         "-c",

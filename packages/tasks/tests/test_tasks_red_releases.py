@@ -146,3 +146,16 @@ def test_release_can_be_installed_from_a_registry_when_it_is_green(
         subprocess.run([*command, "-r", str(tmp_path / "pin.txt")], check=True)
     there = next((tmp_path / "there").glob("*.dist-info"))
     assert there.name == f"{unit}-{version}.dist-info"
+
+
+@pytest.mark.slow
+def test_rehearsal_is_red_when_a_step_fails(tmp_path: Path) -> None:
+    failing = CHEAP.replace('python -c ""', 'python -c "exit(1)"')
+    tree = copy_tree(tmp_path / "tree", tox_ini=failing)
+    done = task(tree, "rehearse")
+    assert refusal(done) == (
+        "rehearse: python failed, see above: "
+        "publish: lint is red, see above: nothing was published"
+    )
+    steps = [line.split()[0] for line in done.stdout.splitlines()]
+    assert steps == ["clone", "release"]
