@@ -23,6 +23,9 @@ from release_tree import (
     tell,
 )
 
+# Each of them has a repository of its own, and most start a process in it.
+pytestmark = pytest.mark.slow
+
 UNIT = "shadow_router"
 CHANGELOG = "packages/shadow_router/CHANGELOG.md"
 VERSION = "7.0.0"
