@@ -12,6 +12,7 @@ from api_fakes import NAMES, BrokenModel, WineModel, serve_model
 from api_server import JSON, ROW, send, start_server
 from test_api_metrics import scrape
 
+import iris_api
 import iris_model
 
 MODEL = "/v2/models/iris_model"
@@ -55,7 +56,7 @@ def test_server_metadata_names_the_extension_when_asked(server, path):
     protocol.check_document(reply.json, protocol.SERVER_METADATA)
     assert reply.json == {
         "name": "iris_api",
-        "version": "0.1.0",
+        "version": iris_api.__version__,
         "extensions": ["binary_tensor_data"],
     }
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from api_server import ROW, free_port, run_command, start_server
 
+import iris_api
 import iris_model
 
 
 def test_health_names_both_versions_when_asked(server):
     assert server.send("GET", "/health").json == {
         "name": "iris_api",
-        "api_version": "0.1.0",
+        "api_version": iris_api.__version__,
         "model_version": iris_model.__version__,
     }
 

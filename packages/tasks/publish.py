@@ -1,181 +1,179 @@
 """
-Place a new version of a package in the index: build once, test those bytes, place.
+Publish a new version of a unit: build once, test those bytes, hand those bytes over.
 
 Refuses, with the reason and exit code 1, whatever must not be published.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import re
-import subprocess
+import argparse
+import shutil
 import sys
-import tempfile
-import zipfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import changelog
+import repository
+from building import build, check_model, check_style, check_tests
+from bundle import Bundle, digest, read_bundle, write_bundle
 from packaging.utils import parse_wheel_filename
+from refusal import Refused
+from registry import Registry
+from sbom import write_sbom
+from shelf import Shelf
+from units import INDEX, Unit, find_unit, source_version
+from verifier import check_wheel
+from versions import Version, parse_version
 
-INDEX = Path("packages/index")
-# Package to the tox env that tests it from its wheel.
-TESTED_BY = {"iris_model": "model"}
+Place = Shelf | Registry
 
 
-class Refused(Exception):
-    """Raised when a wheel must not be published; says why and what to do."""
-
-
-def main(package: str) -> None:
+def main(arguments: list[str], selected: list[str]) -> None:
     """
-    Build, test and place one package.
+    Publish one unit.
 
     Parameters
     ----------
-    package : str
-        A folder of ``packages/`` that is published.
+    arguments : list of str
+        Of the command line.
+    selected : list of str
+        Arguments of pytest for the tests of the wheel; all of them when empty.
 
     Raises
     ------
     Refused
-        If the version or the wheel must not be published; the index is as before.
+        If it must not be published; nothing was, then.
     """
-    if package not in TESTED_BY:
-        known = ", ".join(sorted(TESTED_BY))
-        raise Refused(f"{package!r} is not a published package: {known}")
-    folder = Path("packages") / package
-    check_new(INDEX / package, package, source_version(folder))
-    with tempfile.TemporaryDirectory(prefix="publish-") as scratch:
-        wheel = build(folder, Path(scratch))
-        test(wheel, TESTED_BY[package])
-        placed = place(wheel, folder, INDEX)
-    print(f"published {placed}\nto pin it: {pin(placed)}")
+    options = parse_arguments(arguments)
+    name, _, tagged = options.what.partition("-v")
+    unit = find_unit(name)
+    place = Registry(options.to) if options.to else Shelf(INDEX)
+    check_source(unit, tagged or None, place)
+    with TemporaryDirectory(prefix="publish-") as folder:
+        scratch = Path(folder)
+        if options.source:
+            bundle = read_bundle(options.source)
+        else:
+            bundle = make_bundle(unit, place, scratch, selected)
+        check_bundle(unit, bundle)
+        if options.build_only:
+            print(f"tested {hand_out(bundle, options.build_only)}")
+        else:
+            print(f"published {place.add(unit.name, bundle)}")
+        print(f"to pin it: {bundle.pin}")
 
 
-def source_version(folder: Path) -> str:
-    """Return the version that a package's source states."""
-    text = (folder / "src" / folder.name / "__init__.py").read_text()
-    found = re.search(r'^__version__ = "(.+)"$', text, re.M)
-    if found is None:
-        raise Refused(f"{folder.name} states no __version__")
-    return found.group(1)
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    """Return the command line as a namespace."""
+    parser = argparse.ArgumentParser(prog="tox run -e publish --", description=__doc__)
+    parser.add_argument("what", metavar="UNIT|TAG", nargs="?", default="iris_model")
+    parser.add_argument("--to", metavar="URL", help="a registry; else packages/index/")
+    bytes_ = parser.add_mutually_exclusive_group()
+    bytes_.add_argument(
+        "--build-only", type=Path, metavar="DIR", help="publish nothing, fill DIR"
+    )
+    bytes_.add_argument(
+        "--from", type=Path, metavar="DIR", dest="source", help="publish what is in DIR"
+    )
+    options = parser.parse_args(arguments)
+    if options.build_only and options.build_only.exists():
+        if not options.build_only.is_dir() or any(options.build_only.iterdir()):
+            raise Refused(f"{options.build_only} is there and not empty")
+    return options
 
 
-def build(folder: Path, target: Path) -> Path:
-    """Build a wheel in an environment of its own and return its path."""
-    command = ["uv", "build", "--quiet", "--wheel", "--out-dir", str(target)]
-    subprocess.run([*command, str(folder)], check=True)
-    return next(target.glob("*.whl"))
-
-
-def test(wheel: Path, tox_env: str) -> None:
+def check_source(unit: Unit, tagged: str | None, place: Place) -> None:
     """
-    Run a package's tests against exactly this wheel, in a fresh environment.
+    Raise Refused unless source, tags and CHANGELOG name one version that is new.
 
-    Writes a receipt beside the wheel: the digest of the bytes that passed.
+    Parameters
+    ----------
+    unit : Unit
+    tagged : str
+        The version of the tag that is being released, if one is.
+    place : Shelf or Registry
+        Where the version will be.
     """
+    version = source_version(unit)
+    repository.check_clean(str(INDEX))
+    prefix = f"{unit.name}-v"
+    here = [tag.removeprefix(prefix) for tag in repository.tags_here(prefix)]
+    for tag in {*here, *([tagged] if tagged else [])}:
+        if tag != str(version):
+            raise Refused(f"the tag {prefix}{tag} disagrees with the source: {version}")
+    if f"{prefix}{version}" in repository.tags(prefix) and not here:
+        raise Refused(f"the tag {prefix}{version} is of another commit: check it out")
+    if version in place.versions(unit.name):
+        reason = f"{unit.name} {version} is published in {place} and never changes"
+        raise Refused(f"{reason}: raise the version to publish again")
+    check_changelog(unit, version)
+
+
+def check_changelog(unit: Unit, version: Version) -> None:
+    """Raise Refused unless the CHANGELOG begins with a version, and it is right."""
+    sections = changelog.sections(unit.changelog.read_text())
+    names = [*sections, "nothing"]
+    if names[0] != str(version):
+        raise Refused(f"{unit.changelog} begins with {names[0]}, not with {version}")
+    if len(sections) > 1:
+        last = parse_version(names[1])
+        changelog.check_level(version, last, sections[names[0]])
+
+
+def make_bundle(unit: Unit, place: Place, scratch: Path, selected: list[str]) -> Bundle:
+    """Build and test a wheel once, cheap refusals first; return it with its SBOM."""
+    check_style()
+    folder = scratch / "built"
+    wheel = build(unit, folder)
     before = digest(wheel)
-    tox = [sys.executable, "-m", "tox", "run", "-e", tox_env]
-    fresh = ["--workdir", str(wheel.parent / "tox"), "--installpkg", str(wheel)]
-    # tox hands its own settings down; the inner run must not read the outer's.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("TOX_")}
-    if subprocess.run([*tox, *fresh], env=environment).returncode:
-        raise Refused(f"the tests of {wheel.name} failed: nothing was published")
-    receipt(wheel).write_text(before)
+    check_wheel(wheel.name, wheel.read_bytes(), unit.trained)
+    if unit.trained:
+        check_model(wheel, published_before(unit, place, scratch), scratch)
+    check_tests(unit, wheel, scratch, selected)
+    return write_bundle(wheel, write_sbom(wheel, unit.requirements), before)
 
 
-def place(wheel: Path, folder: Path, index: Path) -> Path:
-    """
-    Put a tested wheel in the index and return where it lies now.
+def published_before(unit: Unit, place: Place, scratch: Path) -> Path:
+    """Return a folder with the published wheels that a new one is held against."""
+    folder = scratch / "published"
+    folder.mkdir()
+    version = source_version(unit)
+    for where in {Shelf(INDEX), place}:
+        older = [v for v in where.versions(unit.name) if v <= version]
+        if older:
+            newest = where.fetch(unit.name, max(older), scratch)
+            shutil.copy(newest, folder / newest.name)
+    return folder
 
-    Parameters
-    ----------
-    wheel : Path
-        With the receipt of :func:`test` beside it.
-    folder : Path
-        The package's source, for its CHANGELOG.
-    index : Path
-        The index; one folder a project.
 
-    Raises
-    ------
-    Refused
-        If the wheel is not the tested one, its version is there already, or its
-        version disagrees with the CHANGELOG or its manifest.
-    """
-    version = str(parse_wheel_filename(wheel.name)[1])
-    check_tested(wheel)
-    check_changelog(folder / "CHANGELOG.md", version)
-    check_manifest(wheel, version)
-    check_new(index / folder.name, folder.name, version)
-    shelf = index / folder.name
-    shelf.mkdir(parents=True, exist_ok=True)
-    arriving = shelf / f".{wheel.name}"
-    arriving.write_bytes(wheel.read_bytes())
-    arriving.chmod(0o644)
+def check_bundle(unit: Unit, bundle: Bundle) -> None:
+    """Raise Refused unless a bundle is this unit in the version of the source."""
+    wheel, version = bundle.wheel, source_version(unit)
+    check_wheel(wheel.name, wheel.read_bytes(), unit.trained)
+    name, found, _, _ = parse_wheel_filename(wheel.name)
+    if (name.replace("-", "_"), str(found)) != (unit.name, str(version)):
+        raise Refused(f"{wheel.name} is not {unit.name} {version}")
+    there = Shelf(INDEX).wheels(unit.name).get(version)
+    if there is not None and digest(there) != digest(wheel):
+        raise Refused(f"{there} has other bytes: a version is published once")
+
+
+def hand_out(bundle: Bundle, folder: Path) -> Path:
+    """Copy a bundle with its digests into a folder; return its wheel there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in bundle.wheel.parent.iterdir():
+        if not file.name.startswith("."):
+            shutil.copy(file, folder / file.name)
+    return read_bundle(folder).wheel
+
+
+def command(arguments: list[str], selected: list[str]) -> None:
+    """Publish, and end the process with one line when that is refused."""
     try:
-        os.link(arriving, shelf / wheel.name)  # refuses to replace, unlike rename
-    finally:
-        arriving.unlink()
-    return shelf / wheel.name
-
-
-def check_new(shelf: Path, package: str, version: str) -> None:
-    """Raise Refused if the index has this version already."""
-    for there in shelf.glob("*.whl"):
-        if str(parse_wheel_filename(there.name)[1]) == version:
-            reason = f"{package} {version} is published and never changes"
-            raise Refused(f"{reason}: raise the version to publish again")
-
-
-def check_tested(wheel: Path) -> None:
-    """Raise Refused unless the tests passed with exactly these bytes."""
-    if not receipt(wheel).exists():
-        raise Refused(f"{wheel.name} was not tested: run tox run -e publish")
-    if receipt(wheel).read_text() != digest(wheel):
-        raise Refused(
-            f"{wheel.name} is not the wheel that was tested: its bytes differ"
-        )
-
-
-def check_changelog(changelog: Path, version: str) -> None:
-    """Raise Refused unless the newest entry of a CHANGELOG is this version."""
-    newest = re.search(r"^## \[(.+?)\]", changelog.read_text(), re.M)
-    found = newest.group(1) if newest else "nothing"
-    if found != version:
-        raise Refused(f"{changelog} begins with {found}, the wheel is {version}")
-
-
-def check_manifest(wheel: Path, version: str) -> None:
-    """Raise Refused unless a trained artefact of this version is in the wheel."""
-    with zipfile.ZipFile(wheel) as archive:
-        manifests = [n for n in archive.namelist() if n.endswith("/manifest.json")]
-        if len(manifests) != 1:
-            raise Refused(f"{wheel.name} holds no trained artefact")
-        stated = json.loads(archive.read(manifests[0]))["model_version"]
-    if stated != version:
-        raise Refused(f"{wheel.name} holds the artefact of version {stated}")
-
-
-def receipt(wheel: Path) -> Path:
-    """Return where the digest of the tested bytes is kept."""
-    return wheel.with_suffix(".tested")
-
-
-def digest(path: Path) -> str:
-    """Return the sha256 of a file in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def pin(wheel: Path) -> str:
-    """Return the requirements line that installs exactly this wheel."""
-    name, version, _, _ = parse_wheel_filename(wheel.name)
-    return f"{name.replace('-', '_')}=={version} --hash=sha256:{digest(wheel)}"
+        main(arguments, selected)
+    except Refused as refusal:
+        raise SystemExit(f"publish: {refusal}") from None
 
 
 if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:2])
-    except Refused as refusal:
-        raise SystemExit(f"publish: {refusal}") from None
+    command(sys.argv[1:], [])

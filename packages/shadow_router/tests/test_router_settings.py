@@ -72,7 +72,7 @@ def test_every_setting_is_documented_with_its_default():
 
 def test_changelog_begins_with_the_version():
     text = (UNIT / "CHANGELOG.md").read_text()
-    released = re.findall(r"^## (\d\S*)", text, re.M)
+    released = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", text, re.M)
     assert released[0] == shadow_router.__version__
 
 

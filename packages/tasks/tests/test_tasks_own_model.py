@@ -11,12 +11,18 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import publish
 import pytest
+from building import build
+from bundle import Bundle
 from running import free_port
+from sbom import write_sbom
+from shelf import Shelf
 from sklearn.datasets import load_wine
+from units import find_unit
+from verifier import check_wheel
 
 ROOT = Path(__file__).parents[3]
 SOURCE = "packages/iris_model/src/iris_model"
@@ -103,12 +109,14 @@ def release(tree: Path, version: str, steps: str, classifier: str) -> str:
     folder = tree / "packages/iris_model"
     (folder / "CHANGELOG.md").write_text(f"## [{version}] - 2026-11-23\n")
     built = tree / "built"
-    wheel = publish.build(folder, built)
-    # Its own tests are the owner's to write: the receipt says they passed.
-    publish.receipt(wheel).write_text(publish.digest(wheel))
-    placed = publish.place(wheel, folder, tree / "packages/index")
+    wheel = build(replace(find_unit("iris_model"), folder=folder), built)
+    check_wheel(wheel.name, wheel.read_bytes(), trained=True)
+    # Its own tests are the owner's to write.
+    bundle = Bundle(wheel, write_sbom(wheel, folder / "requirements.txt"))
+    Shelf(tree / "packages/index").add("iris_model", bundle)
+    pinned = bundle.pin
     shutil.rmtree(built)
-    return publish.pin(placed)
+    return pinned
 
 
 @pytest.fixture(scope="module")

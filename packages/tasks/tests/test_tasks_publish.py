@@ -1,152 +1,283 @@
+"""What ``tox run -e publish`` refuses, and what is where when it does not."""
+
+import contextlib
 import shutil
 import subprocess
-import sys
-import zipfile
+from functools import partial
 from pathlib import Path
 
 import publish
 import pytest
-
-ROOT = Path(__file__).parents[3]
-PUBLISHED = ROOT / "packages/index/iris_model/iris_model-1.0.0-py3-none-any.whl"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return a package folder whose CHANGELOG begins with 1.0.0."""
-    folder = tmp_path / "iris_model"
-    folder.mkdir()
-    (folder / "CHANGELOG.md").write_text("# Changelog\n\n## [1.0.0] - 2026-11-23\n")
-    return folder
-
-
-@pytest.fixture
-def wheel(tmp_path: Path) -> Path:
-    """Return a copy of a real wheel, with the receipt of its tests."""
-    wheel = tmp_path / PUBLISHED.name
-    shutil.copy(PUBLISHED, wheel)
-    publish.receipt(wheel).write_text(publish.digest(wheel))
-    return wheel
-
-
-def rewrite(wheel: Path, change: dict[str, bytes | None]) -> None:
-    """Change or drop members of a wheel, and give it a receipt."""
-    with zipfile.ZipFile(wheel) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for name, content in {**members, **change}.items():
-            if content is not None:
-                archive.writestr(name, content)
-    publish.receipt(wheel).write_text(publish.digest(wheel))
-
-
-def test_place_copies_the_bytes_when_the_wheel_was_tested(
-    wheel: Path, folder: Path, tmp_path: Path
-) -> None:
-    placed = publish.place(wheel, folder, tmp_path / "index")
-    assert placed == tmp_path / "index/iris_model/iris_model-1.0.0-py3-none-any.whl"
-    assert placed.read_bytes() == PUBLISHED.read_bytes()
-    assert [path.name for path in placed.parent.iterdir()] == [placed.name]
-
-
-def test_place_refuses_when_the_version_is_there(
-    wheel: Path, folder: Path, tmp_path: Path
-) -> None:
-    placed = publish.place(wheel, folder, tmp_path / "index")
-    with pytest.raises(publish.Refused, match="1.0.0 is published and never changes"):
-        publish.place(wheel, folder, tmp_path / "index")
-    assert placed.read_bytes() == PUBLISHED.read_bytes()
-
-
-def test_place_refuses_when_the_wheel_was_not_tested(
-    wheel: Path, folder: Path, tmp_path: Path
-) -> None:
-    publish.receipt(wheel).unlink()
-    with pytest.raises(publish.Refused, match="was not tested"):
-        publish.place(wheel, folder, tmp_path / "index")
-    assert not (tmp_path / "index").exists()
-
-
-def test_place_refuses_when_a_byte_changed_after_the_tests(
-    wheel: Path, folder: Path, tmp_path: Path
-) -> None:
-    content = bytearray(wheel.read_bytes())
-    content[1000] ^= 1
-    wheel.write_bytes(content)
-    with pytest.raises(publish.Refused, match="not the wheel that was tested"):
-        publish.place(wheel, folder, tmp_path / "index")
-    assert not (tmp_path / "index").exists()
-
-
-@pytest.mark.parametrize(
-    ("changelog", "found"), [("## [1.0.1] - 2026-11-23\n", "1.0.1"), ("", "nothing")]
+from bundle import digest, write_bundle
+from refusal import Refused
+from registries import KNOWN, bad_registry, real_registry
+from registry import Registry
+from release_tree import (
+    WHEELS,
+    commit,
+    copy_tree,
+    git,
+    index_of,
+    refusal,
+    task,
+    tell,
 )
-def test_place_refuses_when_the_changelog_disagrees(
-    wheel: Path, folder: Path, tmp_path: Path, changelog: str, found: str
+
+# Each of them has a repository of its own, and most start a process in it.
+pytestmark = pytest.mark.slow
+
+UNIT = "shadow_router"
+CHANGELOG = "packages/shadow_router/CHANGELOG.md"
+VERSION = "7.0.0"
+WHEEL = "shadow_router-7.0.0-py3-none-any.whl"
+
+
+def refused(tree: Path, *arguments: str) -> str:
+    """Publish in a tree and return why that was refused."""
+    with contextlib.chdir(tree), pytest.raises(Refused) as caught:
+        publish.main(list(arguments), [])
+    return str(caught.value)
+
+
+@pytest.fixture(autouse=True)
+def token(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in KNOWN.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return a repository with a tagged release of the router, and its bundle."""
+    folder = tmp_path_factory.mktemp("publish")
+    tree = copy_tree(folder / "tree")
+    tell(tree, CHANGELOG, "### Removed\n\n- Everything.\n")
+    commit(tree, "Change")
+    assert task(tree, "release", UNIT, VERSION).returncode == 0
+    commit(tree, "Release")
+    git(tree, "tag", f"{UNIT}-v{VERSION}")
+    bundle = folder / "bundle"
+    done = task(tree, "publish", UNIT, "--build-only", str(bundle))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return tree, bundle
+
+
+@pytest.fixture
+def tree(released: tuple[Path, Path], tmp_path: Path) -> Path:
+    """Return a copy of that repository."""
+    return shutil.copytree(released[0], tmp_path / "tree")
+
+
+@pytest.fixture
+def bundle(released: tuple[Path, Path], tmp_path: Path) -> Path:
+    """Return a copy of that bundle."""
+    return shutil.copytree(released[1], tmp_path / "bundle")
+
+
+def test_build_only_publishes_nothing_and_leaves_three_files(
+    released: tuple[Path, Path],
 ) -> None:
-    (folder / "CHANGELOG.md").write_text(changelog)
-    with pytest.raises(publish.Refused, match=f"begins with {found}"):
-        publish.place(wheel, folder, tmp_path / "index")
+    tree, bundle = released
+    names = ["SHA256SUMS", "shadow_router-7.0.0-py3-none-any.cdx.json", WHEEL]
+    assert sorted(path.name for path in bundle.iterdir()) == names
+    assert git(tree, "status", "--porcelain") == ""
+    check = subprocess.run(["sha256sum", "--check", "--quiet", names[0]], cwd=bundle)
+    assert check.returncode == 0
 
 
-def test_place_refuses_when_the_wheel_holds_no_artefact(
-    wheel: Path, folder: Path, tmp_path: Path
+def test_from_places_exactly_those_bytes_when_all_agrees(
+    tree: Path, bundle: Path
 ) -> None:
-    rewrite(wheel, {"iris_model/trained/manifest.json": None})
-    with pytest.raises(publish.Refused, match="no trained artefact"):
-        publish.place(wheel, folder, tmp_path / "index")
+    done = task(tree, "publish", f"{UNIT}-v{VERSION}", "--from", str(bundle))
+    assert done.returncode == 0, done.stderr
+    placed = tree / "packages/index/shadow_router" / WHEEL
+    assert placed.read_bytes() == (bundle / WHEEL).read_bytes()
+    assert sorted(path.suffix for path in placed.parent.iterdir()) == [".json", ".whl"]
+    pin = f"shadow_router==7.0.0 --hash=sha256:{digest(placed)}"
+    assert done.stdout.splitlines() == [
+        f"published packages/index/shadow_router/{WHEEL}",
+        f"to pin it: {pin}",
+    ]
 
 
-def test_place_refuses_when_the_artefact_is_of_another_version(
-    wheel: Path, folder: Path, tmp_path: Path
+def test_from_uploads_exactly_those_bytes_when_a_registry_is_named(
+    tree: Path, bundle: Path, tmp_path: Path
 ) -> None:
-    rewrite(wheel, {"iris_model/trained/manifest.json": b'{"model_version": "0.9.0"}'})
-    with pytest.raises(publish.Refused, match="artefact of version 0.9.0"):
-        publish.place(wheel, folder, tmp_path / "index")
+    arguments = ["publish", UNIT, "--from", str(bundle), "--to"]
+    with real_registry(tmp_path / "registry") as url:
+        done = task(tree, *arguments, url)
+        assert done.returncode == 0, done.stderr
+        again = refusal(task(tree, *arguments, url))
+    arrived = tmp_path / "registry/packages" / WHEEL
+    assert arrived.read_bytes() == (bundle / WHEEL).read_bytes()
+    assert f"shadow_router 7.0.0 is published in {url} and never changes" in again
 
 
-def test_test_gives_no_receipt_when_the_tests_do_not_pass(wheel: Path) -> None:
-    publish.receipt(wheel).unlink()
-    wheel.write_bytes(b"not a wheel")
-    with pytest.raises(publish.Refused, match="nothing was published"):
-        publish.test(wheel, "model")
-    assert not publish.receipt(wheel).exists()
+@pytest.mark.parametrize("behaviour", ["200", "400", "403", "409", "500", "dies"])
+def test_publish_claims_nothing_when_the_upload_fails(
+    tree: Path,
+    bundle: Path,
+    behaviour: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # For the one that says 200 and keeps nothing.
+    monkeypatch.setattr(publish, "Registry", partial(Registry, patience_s=0.5))
+    before = index_of(tree)
+    with bad_registry(behaviour) as url:
+        said = refused(tree, UNIT, "--from", str(bundle), "--to", url)
+    assert WHEEL in said
+    assert "published" not in capsys.readouterr().out
+    assert index_of(tree) == before
+
+
+def test_publish_exits_with_1_and_one_line_when_the_upload_fails(
+    tree: Path, bundle: Path
+) -> None:
+    with bad_registry("403") as url:
+        done = task(tree, "publish", UNIT, "--from", str(bundle), "--to", url)
+    assert "did not take" in refusal(done)
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_publish_refuses_when_a_tag_of_this_commit_disagrees(
+    tree: Path, bundle: Path
+) -> None:
+    git(tree, "tag", f"{UNIT}-v7.0.1")
+    said = refused(tree, UNIT, "--from", str(bundle))
+    assert said.endswith("tag shadow_router-v7.0.1 disagrees with the source: 7.0.0")
+
+
+def test_publish_refuses_when_the_tag_that_is_released_disagrees(
+    tree: Path, bundle: Path
+) -> None:
+    what = f"{UNIT}-v7.0.1"
+    said = refused(tree, what, "--from", str(bundle))
+    assert said.endswith("tag shadow_router-v7.0.1 disagrees with the source: 7.0.0")
+
+
+def test_publish_refuses_when_the_tag_is_of_another_commit(
+    tree: Path, bundle: Path
+) -> None:
+    commit(tree, "Go on")
+    said = refused(tree, UNIT, "--from", str(bundle))
+    assert "tag shadow_router-v7.0.0 is of another commit: check it out" in said
+
+
+def test_publish_refuses_when_the_tree_is_not_committed(
+    tree: Path, bundle: Path
+) -> None:
+    (tree / "README.md").write_text("changed\n")
+    said = refused(tree, UNIT, "--from", str(bundle))
+    assert "not committed: README.md" in said
+
+
+def test_publish_refuses_when_the_version_is_in_the_index(
+    tree: Path, bundle: Path
+) -> None:
+    arguments = [UNIT, "--from", str(bundle)]
+    assert task(tree, "publish", *arguments).returncode == 0
+    before = index_of(tree)
+    said = refused(tree, *arguments)
+    assert "7.0.0 is published in packages/index and never changes" in said
+    assert index_of(tree) == before
+
+
+def test_publish_refuses_when_the_index_has_other_bytes_of_the_version(
+    tree: Path, bundle: Path
+) -> None:
+    shelf = tree / "packages/index/shadow_router"
+    shelf.mkdir()
+    (shelf / WHEEL).write_bytes(b"other")
+    with bad_registry("200") as url:
+        said = refused(tree, UNIT, "--from", str(bundle), "--to", url)
+    assert said.endswith("has other bytes: a version is published once")
 
 
 @pytest.mark.parametrize(
-    ("package", "says"),
+    ("heading", "says"),
     [
-        ("iris_model", "iris_model 1.0.0 is published and never changes"),
-        ("lily_model", "'lily_model' is not a published package: iris_model"),
+        ("## [Unreleased]\n\n", "begins with Unreleased, not with 7.0.0"),
+        ("## [7.1.0]\n\n", "begins with 7.1.0, not with 7.0.0"),
     ],
 )
-def test_publish_says_why_in_one_line_when_it_refuses(
-    tmp_path: Path, package: str, says: str
+def test_publish_refuses_when_the_changelog_disagrees(
+    tree: Path, bundle: Path, heading: str, says: str
 ) -> None:
-    # In a tree of its own: in this one it might have something to publish.
-    shelf = tmp_path / "packages/index/iris_model"
-    shelf.mkdir(parents=True)
-    shutil.copy(PUBLISHED, shelf)
-    source = tmp_path / "packages/iris_model/src/iris_model"
-    source.mkdir(parents=True)
-    (source / "__init__.py").write_text('__version__ = "1.0.0"\n')
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "packages/tasks/publish.py"), package],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 1
-    assert done.stderr.startswith("publish: ")
-    assert says in done.stderr
+    path = tree / CHANGELOG
+    path.write_text(path.read_text().replace("## ", f"{heading}## ", 1))
+    commit(tree, "Say more")
+    git(tree, "tag", "--force", f"{UNIT}-v{VERSION}")
+    assert says in refused(tree, UNIT, "--from", str(bundle))
+
+
+def test_publish_refuses_when_the_version_is_too_low_for_its_changes(
+    tree: Path,
+) -> None:
+    path = tree / CHANGELOG
+    path.write_text(path.read_text().replace("## [0.1.0]", "## [6.4.0]", 1))
+    init = tree / "packages/shadow_router/src/shadow_router/__init__.py"
+    init.write_text(init.read_text().replace("7.0.0", "6.5.0"))
+    path.write_text(path.read_text().replace("[7.0.0]", "[6.5.0]"))
+    commit(tree, "Claim less")
+    said = refused(tree, UNIT)
+    assert said.endswith("tells of a major change, which needs at least 7.0.0")
+
+
+@pytest.mark.parametrize("spoilt", [WHEEL, WHEEL.replace(".whl", ".cdx.json")])
+def test_publish_refuses_when_a_file_changed_after_the_tests(
+    tree: Path, bundle: Path, spoilt: str
+) -> None:
+    content = bytearray((bundle / spoilt).read_bytes())
+    content[1000] ^= 1
+    (bundle / spoilt).write_bytes(content)
+    before = index_of(tree)
+    said = refused(tree, UNIT, "--from", str(bundle))
+    assert f"{spoilt} is not the file that was tested: its bytes differ" in said
+    assert index_of(tree) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda b: (b / "SHA256SUMS").unlink(), "holds no bundle (No such file"),
+        (lambda b: (b / WHEEL).unlink(), "holds no bundle (No such file"),
+        (lambda b: (b / "x.whl").write_text("x"), "holds other files than one tested"),
+        (lambda b: (b / "SHA256SUMS").write_text(""), "holds other files than one"),
+    ],
+)
+def test_publish_refuses_when_the_folder_holds_no_bundle(
+    tree: Path, bundle: Path, change: object, says: str
+) -> None:
+    change(bundle)
+    assert says in refused(tree, UNIT, "--from", str(bundle))
+
+
+def test_publish_refuses_when_the_bundle_is_of_another_unit(
+    tree: Path, tmp_path: Path
+) -> None:
+    wheel = Path(shutil.copy(WHEELS[0], tmp_path))
+    sbom = tmp_path / "sbom.cdx.json"
+    sbom.write_text("{}")
+    write_bundle(wheel, sbom, digest(wheel))
+    (tmp_path / "other").mkdir()
+    for file in (wheel, sbom, tmp_path / "SHA256SUMS"):
+        file.rename(tmp_path / "other" / file.name)
+    said = refused(tree, UNIT, "--from", str(tmp_path / "other"))
+    assert said.endswith(f"{wheel.name} is not shadow_router 7.0.0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["lily_model"], "'lily_model' is not a released unit: iris_model, shadow"),
+        ([UNIT, "--to", "nowhere"], "'nowhere' is not the URL of a registry"),
+        ([UNIT, "--build-only", "docs"], "docs is there and not empty"),
+    ],
+)
+def test_publish_says_why_in_one_line_when_it_is_asked_for_nonsense(
+    tree: Path, arguments: list[str], says: str
+) -> None:
+    done = task(tree, "publish", *arguments)
+    assert says in refusal(done)
     assert done.stderr.count("\n") == 1
-    assert [wheel.name for wheel in shelf.iterdir()] == [PUBLISHED.name]
-
-
-@pytest.mark.parametrize("role", ["live", "shadow"])
-def test_pin_names_a_published_wheel_by_its_hash(role: str) -> None:
-    locked = (ROOT / f"api/requirements/{role}.txt").read_text().splitlines()
-    wheels = (ROOT / "packages/index/iris_model").glob("*.whl")
-    assert locked[0] == "-r base.txt"
-    assert locked[1] in [publish.pin(wheel) for wheel in wheels]
-    assert len(locked) == 2

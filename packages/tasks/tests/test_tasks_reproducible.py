@@ -1,0 +1,53 @@
+"""Two clean builds of a commit give the same wheel, whoever builds it where."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bundle import digest
+from release_tree import copy_tree
+from units import UNITS
+
+# All that may differ between a laptop and a build machine.
+HERE = {"TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "1", "LC_ALL": "C"}
+THERE = {"TZ": "America/Noronha", "PYTHONHASHSEED": "77", "LC_ALL": "C.UTF-8"}
+CODE = (
+    "import os, sys, building, units; from pathlib import Path;"
+    "os.umask(int(sys.argv[3], 8));"
+    "print(building.build(units.UNITS[sys.argv[1]], Path(sys.argv[2])))"
+)
+
+
+def built(tree: Path, unit: str, umask: str, settings: dict[str, str]) -> Path:
+    """Build a unit of a tree as a process of its own does."""
+    kept = {k: v for k, v in os.environ.items() if k != "SOURCE_DATE_EPOCH"}
+    command = [sys.executable, "-c", CODE, unit, str(tree.parent / "out"), umask]
+    paths = {"PYTHONPATH": str(tree / "packages/tasks")}
+    done = subprocess.run(
+        command,
+        cwd=tree,
+        env={**kept, **settings, **paths},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return Path(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", UNITS)
+def test_wheel_is_the_same_when_built_twice(tmp_path: Path, unit: str) -> None:
+    here = copy_tree(tmp_path / "here/tree")
+    there = tmp_path / "there/in/quite/another/place/tree"
+    shutil.copytree(here, there)
+    for path in there.rglob("*"):
+        if path.is_file() and ".git/" not in path.as_posix():
+            path.chmod(0o600)
+            os.utime(path, (1_000_000_000, 1_000_000_000))
+    first = built(here, unit, "022", HERE)
+    second = built(there, unit, "077", THERE)
+    assert first != second
+    assert digest(first) == digest(second)
