@@ -18,6 +18,8 @@ import pytest
 from running import free_port
 from sklearn.datasets import load_wine
 
+# Two models are trained, published and served for it.
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 SOURCE = "packages/iris_model/src/iris_model"
 COPIED = ("api", "packages/iris_model", "packages/shadow_router", "packages/tasks")
