@@ -25,7 +25,7 @@ def digest_inputs() -> str:
     for path in [*sorted(RESEARCH.glob("*.ipynb")), RESEARCH / "decision.yml"]:
         digest.update(path.name.encode() + path.read_bytes())
     for one in sorted(distributions(), key=lambda one: one.name):
-        # RECORD has the digest of every file; those of dist-info say where it came from.
+        # RECORD has the digest of every file; dist-info says where it came from.
         files = (one.read_text("RECORD") or one.version).splitlines()
         code = [line for line in files if ".dist-info/" not in line]
         digest.update("\n".join(sorted(code)).encode())
