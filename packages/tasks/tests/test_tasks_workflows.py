@@ -13,7 +13,7 @@ NAMES = sorted(WORKFLOWS)
 
 
 def test_workflows_are_found() -> None:
-    assert NAMES == ["checks"]
+    assert NAMES == ["checks", "images", "infrastructure", "release", "scheduled"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -55,6 +55,8 @@ def test_only_jobs_in_a_protected_environment_have_credentials() -> None:
         for job in workflow["jobs"].values():
             if "write" in job["permissions"].values():
                 assert "environment" in job
+    assert WORKFLOWS["release"]["jobs"]["build"]["permissions"] == {"contents": "read"}
+    assert "cache:" not in (FOLDER / "release.yml").read_text()
 
 
 def test_last_job_of_checks_is_red_unless_all_others_are_green() -> None:
