@@ -175,7 +175,7 @@ def run_command(**settings):
         env=environment(**settings),
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     )
 
 

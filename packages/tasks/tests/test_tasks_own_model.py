@@ -24,6 +24,8 @@ from sklearn.datasets import load_wine
 from units import find_unit
 from verifier import check_wheel
 
+# Two models are trained, published and served for it.
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 SOURCE = "packages/iris_model/src/iris_model"
 COPIED = ("api", "packages/iris_model", "packages/shadow_router", "packages/tasks")
