@@ -17,23 +17,23 @@ RUN --mount=type=bind,source=index,target=/index \
     --mount=type=secret,id=pip_global,target=/etc/pip.conf \
     --mount=type=secret,id=pip_user,target=/root/.config/pip/pip.conf \
     --mount=type=secret,id=certificates \
-    ["/pip/bin/python", "/install.py", "/image/app", "/requirements/base.txt"]
+    ["/pip/bin/python", "/install.py", "/image/dependencies/app", "/requirements/base.txt"]
 
 FROM dependencies AS system
 COPY image/collect.py image/is_ready.py /
-RUN ["python3", "/collect.py", "/image/app", "/image/system"]
+RUN ["python3", "/collect.py", "/image/dependencies/app", "/image/system"]
 
 FROM pip AS code
 ARG ROLE
 COPY requirements/${ROLE}.txt requirements/iris_api.txt /requirements/
 RUN --mount=type=bind,source=index,target=/index \
-    ["/pip/bin/python", "/install.py", "--offline", "/image/app", "/requirements"]
+    ["/pip/bin/python", "/install.py", "--offline", "/image/code/app", "/requirements"]
 
 FROM scratch
 COPY --from=system /image/system /
-COPY --from=dependencies /image/app /app
-COPY --from=code /image/app /app
-COPY --from=system --chown=10001:10001 /image/data /data
+COPY --from=dependencies /image/dependencies /
+COPY --from=code /image/code /
+COPY --from=system --chown=10001:10001 /image/owned /
 ENV PATH=/usr/local/bin:/usr/bin \
     PYTHONPATH=/app \
     PYTHONSAFEPATH=1 \

@@ -46,9 +46,10 @@ def main(app: Path, system: Path) -> None:
     note_packages([python, stdlib / "os.py", *libraries], system)
     compile_modules(inside(system, stdlib), strip=str(system))
     reset_times(system)
-    data = system.parent / "data"
-    data.mkdir(mode=0o700)
-    reset_times(data)
+    # Copied with another owner, which is why it is not in the system's folder.
+    data = system.with_name("owned") / "data"
+    data.mkdir(mode=0o700, parents=True)
+    reset_times(data.parent)
 
 
 def inside(system: Path, path: Path) -> Path:

@@ -38,8 +38,8 @@ def main(target: Path, requirements: Path, is_offline: bool) -> None:
     locked.write_text("".join(map(own_lines, files)))
     install(target, locked, is_offline)
     leave_out(target)
-    compile_modules(target, strip="/image")
-    reset_times(target)
+    compile_modules(target, strip=str(target.parent))
+    reset_times(target.parent)
 
 
 def own_lines(file: Path) -> str:

@@ -4,7 +4,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from images import CLIENT
+from engine_client import CLIENT
 
 SUITE = "bookworm"
 PACKAGES = {

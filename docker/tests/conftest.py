@@ -1,7 +1,7 @@
 """Engine, images and a running system, made once for all tests."""
 
 import sys
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,12 +17,12 @@ from images import build, images, prepare  # noqa: E402
 from stack import Stack  # noqa: E402
 from traffic_beside import Traffic  # noqa: E402
 
-_seconds: Counter[str] = Counter()
+_seconds: dict[str, float] = defaultdict(float)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Add up how long each file takes, fixtures included."""
-    _seconds[report.nodeid.split("::")[0]] += report.duration  # type: ignore[assignment]
+    _seconds[report.nodeid.split("::")[0]] += report.duration
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

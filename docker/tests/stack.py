@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from images import CLIENT
+from engine_client import docker, inspect
 from running import free_port
 
 DOCKER_FOLDER = Path("docker")
@@ -86,9 +86,7 @@ class Stack:
 
     def state(self, service: str) -> dict[str, object]:
         """Return what the engine says of a service's container."""
-        found = docker(
-            "inspect", "--format", "{{json .State}}", self.container(service)
-        )
+        found = inspect(self.container(service), "{{json .State}}")
         state: dict[str, object] = json.loads(found)
         return state
 
@@ -96,11 +94,6 @@ class Stack:
         """Return whether the engine calls a service healthy."""
         health = self.state(service)["Health"]
         return isinstance(health, dict) and health["Status"] == "healthy"
-
-
-def docker(*arguments: str) -> str:
-    """Run the engine's client and return what it prints; fails if it does."""
-    return checked(CLIENT, *arguments)
 
 
 def checked(*command: str, cwd: Path | None = None) -> str:

@@ -5,8 +5,9 @@ import signal
 import subprocess
 from pathlib import Path
 
-from images import CLIENT, Image, build, inspect
-from stack import Stack, docker, status, wait_until
+from engine_client import CLIENT, docker, inspect
+from images import Image, build
+from stack import Stack, status, wait_until
 from traffic_beside import Traffic
 
 

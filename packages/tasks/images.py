@@ -19,13 +19,16 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine_client import CLIENT, inspect
+from image_sbom import make_sbom
+
 INDEX = Path("packages/index")
 REQUIREMENTS = Path("api/requirements")
+ROUTER_REQUIREMENTS = Path("packages/shadow_router/requirements.txt")
 DOCKER_FOLDER = Path("docker")
+SBOMS = Path("dist")
 SOURCES = {"iris_api": Path("api"), "shadow_router": Path("packages/shadow_router")}
 ROLES = ("live", "shadow")
-# Debian's own client comes with BuildKit; others need a plugin that may be missing.
-CLIENT = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
 CERTIFICATE_SETTINGS = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
@@ -65,6 +68,9 @@ def main(arguments: list[str]) -> int:
             identity = build(context, image, options.base)
             size = int(inspect(identity, "{{.Size}}"))
             print(f"{image.tags[0]}  {identity}  {size / 1e6:.0f} MB", flush=True)
+            SBOMS.mkdir(exist_ok=True)
+            name = image.tags[0].replace(":", "-")
+            (SBOMS / f"{name}.cdx.json").write_text(make_sbom(identity))
     return 0
 
 
@@ -82,8 +88,9 @@ def prepare(context: Path, is_published: bool) -> None:
     for wheel in INDEX.glob("*/*.whl"):
         shutil.copyfile(wheel, index / wheel.name)
     requirements.mkdir()
-    for locked in [*REQUIREMENTS.glob("*.txt"), *DOCKER_FOLDER.glob("requirements/*")]:
+    for locked in REQUIREMENTS.glob("*.txt"):
         shutil.copyfile(locked, requirements / locked.name)
+    shutil.copyfile(ROUTER_REQUIREMENTS, requirements / "router.txt")
     shutil.copytree(
         DOCKER_FOLDER / "image",
         context / "image",
@@ -214,13 +221,6 @@ def revision() -> str:
     command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     done = subprocess.run(command, capture_output=True, text=True)
     return done.stdout.strip() or "unknown"
-
-
-def inspect(name: str, template: str) -> str:
-    """Return what the engine knows of an image or a container."""
-    command = [CLIENT, "inspect", "--format", template, name]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 def layers(identity: str) -> list[str]:
