@@ -22,9 +22,13 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Keep the tests of the shared server, where they alone are asked for."""
+    """Keep the tests that ask the shared server, where they alone are asked for."""
+
+    def asks_it(names):
+        return "server" in names and "browser" not in names
+
     if config.getoption("--contract"):
-        items[:] = [item for item in items if "server" in item.fixturenames]
+        items[:] = [item for item in items if asks_it(item.fixturenames)]
 
 
 @pytest.fixture(scope="session")
