@@ -68,7 +68,7 @@ def example(image: str) -> bytes:
         with urllib.request.urlopen(f"http://{host}:{PORT}/openapi.json") as answer:
             operation = json.load(answer)["paths"][PATH]["post"]
     content = operation["requestBody"]["content"]["application/json"]
-    return json.dumps(next(iter(content["examples"].values()))["value"]).encode()
+    return json.dumps(content["example"]).encode()
 
 
 def load_process(body: Path, seconds: float) -> Figures:

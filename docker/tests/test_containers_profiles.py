@@ -37,9 +37,11 @@ def stand_in(name: str, folder: str, owner: int, command: list[str]) -> str:
     # initdb wants a user that has a name.
     user = f"id {owner} || useradd --uid {owner} owner"
     place = f"mkdir -p {folder} && chown {owner} {folder} && chmod 700 {folder}"
+    # As the public image has it; a temporary file system takes the mode over.
+    socket = "mkdir -p /var/run/postgresql && chmod 3777 /var/run/postgresql"
     lines = [
         f"FROM {make_base(f'base-{name}')}",
-        f"RUN ({user}) && {place}",
+        f"RUN ({user}) && {place} && {socket}",
         f"ENTRYPOINT {json.dumps(command)}",
     ]
     subprocess.run(
