@@ -132,6 +132,17 @@ def test_sbom_lists_all_that_is_installed_when_made(
     assert len(pypi) == int(count)
 
 
+def test_both_dockerfiles_have_one_base_by_digest() -> None:
+    bases = {
+        line
+        for name in ("api", "shadow_router")
+        for line in Path(f"docker/{name}.Dockerfile").read_text().splitlines()
+        if line.startswith("ARG BASE=")
+    }
+    (base,) = bases
+    assert re.fullmatch(r"ARG BASE=\S+/python:3\.11-slim-\w+@sha256:[0-9a-f]{64}", base)
+
+
 def test_sbom_is_refused_when_a_component_has_no_name(built: dict[str, str]) -> None:
     document = json.loads(make_sbom(built["live"]))
     del document["components"][0]["name"]

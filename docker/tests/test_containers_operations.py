@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 from pathlib import Path
 
@@ -78,6 +79,30 @@ def test_no_request_fails_and_books_balance_when_collector_is_killed(
     books = stack.audit()
     assert books["balances"] is True
     assert books["received"] >= traffic.answered
+
+
+def test_backup_of_the_readme_holds_every_comparison_when_opened(
+    stack: Stack, traffic: Traffic
+) -> None:
+    traffic.end()
+    assert stack.audit()["balances"] is True
+    count = "select count(*) from comparisons"
+    compared = stack.python(
+        "collector",
+        "import sqlite3; s = sqlite3.connect('/data/first/comparisons.sqlite'); "
+        f"print(s.execute('{count}').fetchone()[0])",
+    )
+    section = Path("docker/README.md").read_text().split("### Back up the store")[1]
+    commands = section.split("```")[1]
+    done = subprocess.run(
+        ["sh", "-euc", commands], cwd=stack.folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    with sqlite3.connect(stack.folder / "comparisons.sqlite") as copy:
+        assert copy.execute("pragma integrity_check").fetchone() == ("ok",)
+        (kept,) = copy.execute(count).fetchone()
+    copy.close()
+    assert kept == int(compared) > 100
 
 
 def test_collector_comes_back_by_itself_when_its_process_is_killed(
