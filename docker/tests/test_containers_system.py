@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from stack import Stack, get_json, wait_until
+from stack import Stack, get_json, status, wait_until
 from test_tasks_services import Running
 from traffic_beside import recorded_bodies
 
@@ -30,6 +30,8 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     running = Running(tmp_path_factory.mktemp("up"), "up")
     try:
         running.wait_for("\nready")
+        private = f"http://127.0.0.1:{running.private}/readyz"
+        wait_until(lambda: status(private) == 200, timeout_s=120)
         yield running
     finally:
         running.stop()
