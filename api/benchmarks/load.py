@@ -123,7 +123,13 @@ def _answers(
 
 
 def load(
-    pid: int, port: int, path: str, body: Path, connections: int, seconds: float
+    pid: int,
+    port: int,
+    path: str,
+    body: Path,
+    connections: int,
+    seconds: float,
+    host: str = "127.0.0.1",
 ) -> Figures:
     """Return what wrk measured, after a short warm-up."""
     wrk = shutil.which("wrk")
@@ -133,7 +139,7 @@ def load(
     script.write_text(SCRIPT.format(body=str(body)))
     command = ["taskset", "--cpu-list", str(CLIENT_CORE), wrk, "--threads", "1"]
     command += ["--connections", str(connections), "--script", str(script)]
-    url = f"http://127.0.0.1:{port}{path}"
+    url = f"http://{host}:{port}{path}"
     subprocess.run([*command, "--duration", "1s", url], stdout=subprocess.DEVNULL)
     before = _cpu_s(pid)
     done = subprocess.run(
