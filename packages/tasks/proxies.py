@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import tempfile
 import threading
 import time
@@ -24,6 +25,8 @@ from replay import free_port, process
 from services import CannotStart, prepare_router
 
 DRAIN_S = 60
+#: Batches are committed far more often.
+QUIET_S = 1.0
 
 NGINX = """
 daemon off;
@@ -68,6 +71,7 @@ class Started:
 
     port: int
     private: str = ""
+    store: Path = Path()
 
     def fates(self) -> Mapping[str, int]:
         """Return what became of all requests so far, once none is under way."""
@@ -77,8 +81,24 @@ class Started:
                 report = json.load(answer)
             if report["received"] == sum(report["fates"].values()):
                 return dict(report["fates"])
-            time.sleep(0.05)
+            time.sleep(0.5)
         raise CannotStart(f"requests are still under way after {DRAIN_S} s")
+
+    def settled_at(self) -> float:
+        """
+        Return when, by the monotonic clock, the last fate was committed.
+
+        Reads the counters in the file: a report would cost the collector what is
+        measured.
+        """
+        count, changed = -1, time.monotonic()
+        while time.monotonic() < changed + QUIET_S:
+            with contextlib.closing(sqlite3.connect(self.store)) as store:
+                (now,) = store.execute("SELECT sum(n) FROM counters").fetchone()
+            if now != count:
+                count, changed = now, time.monotonic()
+            time.sleep(0.01)
+        return changed
 
     def resident_mb(self, half: str) -> float:
         """Return resident memory of the process `router` or `collector`."""
@@ -160,7 +180,7 @@ class Router:
             command = [str(commands() / "shadow-router"), "serve"]
             with process(command, settings, private) as url:
                 wait_for(f"http://127.0.0.1:{public}/readyz")
-                yield Started(public, url)
+                yield Started(public, url, Path(folder) / "comparisons.sqlite")
 
 
 @cache

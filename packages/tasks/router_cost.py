@@ -31,7 +31,9 @@ from proxies import PROXIES, Router, Started, Upstreams, hung_server
 from replay import bounds, service
 from services import CannotStart
 
-SEED, BODIES, CONNECTIONS = 1936, 20_000, 16
+SEED, BODIES = 1936, 20_000
+#: Many enough for a steady rate, each of them pausing between requests.
+HELD_CONNECTIONS, HELD_SECONDS = 64, 15
 STORED = ("match", "within_tolerance", "proba_shift", "label_flip")
 
 WRK = """
@@ -43,6 +45,7 @@ init = function(args)
   end
 end
 request = function() at = at % #requests + 1; return requests[at] end
+{delay}
 done = function(summary, latency, all)
   local e = summary.errors
   print(string.format("FIGURES %d %d %d", summary.requests, summary.duration,
@@ -76,7 +79,7 @@ class Load:
         return (self.folder / "bodies.jsonl").read_bytes().splitlines()
 
     def write(self, live: str) -> None:
-        """Write bodies of one random row each, and wrk's script."""
+        """Write bodies of one random row each."""
         with urllib.request.urlopen(f"{live}/v1/model") as answer:
             features = json.load(answer)["features"]
         generator = random.Random(SEED)
@@ -88,7 +91,6 @@ class Load:
                     for one in features
                 }
                 print(json.dumps({"inputs": [row]}), file=file)
-        (self.folder / "wrk.lua").write_text(WRK.format(bodies=str(path)))
 
     def paced(self, port: int) -> list[float]:
         """Return milliseconds of requests on one connection, sent at a pace."""
@@ -106,14 +108,19 @@ class Load:
                 times.append((time.perf_counter() - began) * 1e3)
         return times
 
-    def full(self, port: int, seconds: float) -> float:
-        """Return requests a second without a pause."""
+    def full(
+        self, port: int, seconds: float, connections: int = 16, pause_ms: float = 0
+    ) -> float:
+        """Return requests a second, with or without a pause of each connection."""
         wrk = shutil.which("wrk")
         if wrk is None:
             raise CannotStart("wrk is not installed; on Debian: apt install wrk")
-        command = [wrk, "--threads", "1", "--connections", str(CONNECTIONS)]
-        command += ["--duration", f"{seconds:g}s"]
-        command += ["--script", str(self.folder / "wrk.lua")]
+        delay = f"delay = function() return {pause_ms:.3f} end" if pause_ms else ""
+        script = self.folder / "wrk.lua"
+        bodies = str(self.folder / "bodies.jsonl")
+        script.write_text(WRK.format(bodies=bodies, delay=delay))
+        command = [wrk, "--threads", "1", "--connections", str(connections)]
+        command += ["--duration", f"{seconds:g}s", "--script", str(script)]
         url = f"http://127.0.0.1:{port}/v1/predict"
         done = subprocess.run([*command, url], capture_output=True, text=True)
         figures = done.stdout.partition("FIGURES ")[2].split()
@@ -191,6 +198,8 @@ def compare(load: Load, upstreams: Upstreams, rounds: int) -> None:
                 found[proxy.name].append(measure(load, started))
     for line in table(found):
         print(line)
+    rate = 2 * median(found["nginx, mirror"]).rate
+    print("all shadowed, " + held(load, upstreams, rate))
 
 
 def measure(load: Load, started: Started) -> Figures:
@@ -204,12 +213,12 @@ def measure(load: Load, started: Started) -> Figures:
     rate = load.full(started.port, load.seconds)
     if not started.private:
         return Figures(*middle_and_tail(times), rate, 0.0, 0.0)
+    seconds = started.settled_at() - began
     after = started.fates()
     stored = sum(after[name] - before[name] for name in STORED)
     sent = sum(after.values()) - sum(before.values())
     loss = max(loss, lost(before, after) / max(1, sent))
-    stored_rate = stored / (time.monotonic() - began)
-    return Figures(*middle_and_tail(times), rate, stored_rate, loss)
+    return Figures(*middle_and_tail(times), rate, stored / seconds, loss)
 
 
 def lost(before: Mapping[str, int], after: Mapping[str, int]) -> int:
@@ -227,7 +236,7 @@ def middle_and_tail(times: list[float]) -> tuple[float, float]:
 def table(found: Mapping[str, Sequence[Figures]]) -> Iterator[str]:
     """Yield the lines of the table, and what the bars are about."""
     middle = {name: median(figures) for name, figures in found.items()}
-    direct, mirror = middle["direct"], middle["nginx, mirror"]
+    direct = middle["direct"]
     yield f"{'':22}{'paced':>24}{'full':>28}"
     heads = ("p50 ms", "added", "p99 ms", "req/s", "stored/s", "loss")
     yield f"{'':22}" + "".join(f"{head:>9}" for head in heads)
@@ -239,8 +248,6 @@ def table(found: Mapping[str, Sequence[Figures]]) -> Iterator[str]:
     off = [*found["router, shadow off"], *found["router, off again"]]
     tails = [one.p99_ms for one in off]
     yield f"\np99 with the shadow off: {min(tails):.2f} to {max(tails):.2f} ms a block"
-    stored = middle["router, shadow 100 %"].stored
-    yield f"stored over nginx's mirror: {stored / mirror.rate:.2f} x"
 
 
 def median(figures: Sequence[Figures]) -> Figures:
@@ -248,6 +255,26 @@ def median(figures: Sequence[Figures]) -> Figures:
     names = [field.name for field in fields(Figures)]
     return Figures(
         **{n: statistics.median(getattr(one, n) for one in figures) for n in names}
+    )
+
+
+def held(load: Load, upstreams: Upstreams, rate: float) -> str:
+    """Return what the router makes of a steady rate, which no queue can flatter."""
+    with Router("router", 1.0).running(upstreams) as started:
+        pause_ms = HELD_CONNECTIONS / rate * 1e3
+        for _ in range(3):
+            # What a request takes is part of the pause that wrk makes.
+            sent = load.full(started.port, 2, HELD_CONNECTIONS, pause_ms)
+            taken_ms = HELD_CONNECTIONS / sent * 1e3 - pause_ms
+            pause_ms = max(0.001, HELD_CONNECTIONS / rate * 1e3 - taken_ms)
+        before = started.fates()
+        sent = load.full(started.port, HELD_SECONDS, HELD_CONNECTIONS, pause_ms)
+        after = started.fates()
+    stored = sum(after[name] - before[name] for name in STORED)
+    share = lost(before, after) / (sum(after.values()) - sum(before.values()))
+    return (
+        f"held at 2 x nginx's mirror ({rate:,.0f} req/s) for {HELD_SECONDS} s: "
+        f"{sent:,.0f} req/s, {stored:,} stored, {share:.2%} lost"
     )
 
 
