@@ -80,6 +80,7 @@ def _summary_json(summary: Summary) -> dict[str, object]:
     verdict = summary.verdict
     return {
         "at": summary.at,
+        "newest_at": summary.newest_at,
         "verdict": _verdict_json(verdict),
         "versions": {
             role: [version for version, _ in seen]
