@@ -97,9 +97,10 @@ class Terraform:
 
 def first_values() -> dict[str, str]:
     """Return what new secrets are to hold, and under `keys` what only people get."""
-    api, control = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    # Shaped as `iris-api key` makes them.
+    api, control = f"iris_{secrets.token_urlsafe(32)}", secrets.token_urlsafe(32)
     return {
-        "api_keys": f"first {hashlib.sha256(api.encode()).hexdigest()}",
+        "api_keys": f"first sha256:{hashlib.sha256(api.encode()).hexdigest()}",
         "control_keys": f"first {control}",
         "store_password": secrets.token_urlsafe(32),
         "keys": json.dumps({"api_keys": api, "control_keys": control}),

@@ -59,7 +59,7 @@ variable "first_values" {
   ephemeral   = true
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9._-]+ [0-9a-f]{64}$", var.first_values.api_keys))
+    condition     = can(regex("^[A-Za-z0-9._-]+ sha256:[0-9a-f]{64}$", var.first_values.api_keys))
     error_message = "first_values.api_keys must be a line as `iris-api key NAME` prints it: a name and a sha256."
   }
 }

@@ -1,0 +1,74 @@
+"""What Terraform itself says of the modules: format, validity, and their own tests."""
+
+import re
+import shutil
+
+import pytest
+from terraform_runs import DEPLOY, plugin_arguments, terraform
+
+MODULES = sorted(path.name for path in (DEPLOY / "modules").iterdir())
+ENVIRONMENTS = ["production", "staging"]
+FILES = ["main.tf", "outputs.tf", "variables.tf", "versions.tf"]
+
+
+def test_everything_is_formatted():
+    assert terraform(DEPLOY, "fmt", "-check", "-diff", "-recursive") == ""
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_module_passes_its_own_tests(tmp_path, name):
+    folder = tmp_path / name
+    shutil.copytree(DEPLOY / "modules" / name, folder, ignore=shutil.ignore_patterns(".t*"))
+    terraform(folder, "init", *plugin_arguments())
+    said = terraform(folder, "test", "-no-color")
+    assert re.search(r"Success! [1-9]\d* passed, 0 failed\.", said), said
+
+
+def test_a_failing_test_of_a_module_is_noticed(tmp_path):
+    folder = tmp_path / "cost"
+    shutil.copytree(DEPLOY / "modules/cost", folder, ignore=shutil.ignore_patterns(".t*"))
+    main = folder / "main.tf"
+    main.write_text(main.read_text().replace('"DAILY"', '"WEEKLY"'))
+    terraform(folder, "init", *plugin_arguments())
+    assert "anomalies must be told each day" in terraform(folder, "test", "-no-color", code=1)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_environment_is_valid(tmp_path, name):
+    folder = tmp_path / "deploy"
+    shutil.copytree(DEPLOY, folder, ignore=shutil.ignore_patterns(".terraform*", "tests"))
+    place = folder / "environments" / name
+    terraform(place, "init", "-backend=false", *plugin_arguments())
+    terraform(place, "validate")
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_environment_holds_module_calls_alone(name):
+    text = "".join(p.read_text() for p in (DEPLOY / "environments" / name).glob("*.tf"))
+    blocks = set(re.findall(r"^(\w+)\b.*{$", text, re.M))
+    assert blocks == {"terraform", "provider", "locals", "module", "variable", "output"}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_module_has_four_files_and_its_tests(name):
+    found = sorted(path.name for path in (DEPLOY / "modules" / name).glob("*.tf"))
+    assert found == FILES
+    assert (DEPLOY / "modules" / name / f"{name}.tftest.hcl").exists()
+
+
+@pytest.mark.parametrize("path", sorted(DEPLOY.glob("*/*/variables.tf")), ids=str)
+def test_variable_has_description_type_and_validation(path):
+    blocks = re.split(r"^variable ", path.read_text(), flags=re.M)[1:]
+    assert blocks
+    for block in blocks:
+        assert "  description" in block and "  type" in block, block
+        # There is no wrong value of a bool.
+        assert "  validation {" in block or re.search(r"type += bool", block), block
+
+
+def test_environments_differ_in_numbers_alone():
+    first, second = (
+        (DEPLOY / "environments" / name / "variables.tf").read_text()
+        for name in ENVIRONMENTS
+    )
+    assert first.replace("default     = true", "default     = false") == second
