@@ -21,7 +21,7 @@ GOOD = {
         "repositories": ["iris_api"],
         "keep_images": 20,
         "kms_key_arn": KEY,
-        "is_disposable": False,
+        "is_protected": True,
     },
     "secrets": {
         "name": "iris-test",
@@ -71,7 +71,7 @@ GOOD = {
         "access_log_days": 90,
         "kms_key_arn": KEY,
         "log_retention_days": 365,
-        "is_disposable": False,
+        "is_protected": True,
         "target_security_group_id": "sg-1",
     },
     "store": {
@@ -85,7 +85,7 @@ GOOD = {
         "storage_gib": 50,
         "max_storage_gib": 500,
         "backup_days": 14,
-        "is_disposable": False,
+        "is_protected": True,
     },
     "observability": {
         "name": "iris-test",

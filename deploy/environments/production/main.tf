@@ -41,11 +41,11 @@ module "secrets" {
 module "registry" {
   source = "../../modules/registry"
 
-  name          = local.name
-  repositories  = ["iris_api", "shadow_router"]
-  keep_images   = 100
-  kms_key_arn   = module.secrets.kms_key_arn
-  is_disposable = !var.is_protected
+  name         = local.name
+  repositories = ["iris_api", "shadow_router"]
+  keep_images  = 100
+  kms_key_arn  = module.secrets.kms_key_arn
+  is_protected = var.is_protected
 }
 
 module "network" {
@@ -78,7 +78,7 @@ module "edge" {
   access_log_days          = 90
   kms_key_arn              = module.secrets.kms_key_arn
   log_retention_days       = 400
-  is_disposable            = !var.is_protected
+  is_protected             = var.is_protected
 }
 
 module "live" {
@@ -211,7 +211,7 @@ module "store" {
   storage_gib              = 50
   max_storage_gib          = 500
   backup_days              = 14
-  is_disposable            = !var.is_protected
+  is_protected             = var.is_protected
 }
 
 module "observability" {

@@ -67,5 +67,5 @@ variable "first_values" {
 variable "is_protected" {
   description = "Whether what holds data refuses to be destroyed; `destroy` lifts it first."
   type        = bool
-  default     = false
+  default     = true
 }

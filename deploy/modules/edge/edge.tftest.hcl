@@ -11,7 +11,7 @@ variables {
   access_log_days          = 90
   kms_key_arn              = "arn:aws:kms:eu-central-1:111122223333:key/1"
   log_retention_days       = 365
-  is_disposable            = false
+  is_protected             = true
   target_security_group_id = "sg-1"
 }
 

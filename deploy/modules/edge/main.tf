@@ -9,9 +9,6 @@ locals {
     { for block in var.client_cidrs : "clients ${block}" => { cidr = block, port = 443 } },
     { for block in var.operator_cidrs : "operators ${block}" => { cidr = block, port = 8443 } },
   )
-  # Known attacks, and addresses that are known for them. The set that looks at bodies is
-  # not here: it refuses more than 8 KiB, and ours may have 256.
-  managed = ["AWSManagedRulesAmazonIpReputationList", "AWSManagedRulesKnownBadInputsRuleSet"]
 }
 
 data "aws_caller_identity" "us" {}
@@ -54,7 +51,7 @@ resource "aws_lb" "this" {
   idle_timeout               = var.idle_timeout_seconds
   drop_invalid_header_fields = true
   desync_mitigation_mode     = "strictest"
-  enable_deletion_protection = !var.is_disposable
+  enable_deletion_protection = var.is_protected
 
   access_logs {
     bucket  = aws_s3_bucket.access_logs.id
@@ -110,7 +107,7 @@ resource "aws_s3_bucket" "access_logs" {
   # checkov:skip=CKV_AWS_145: load balancers can write to buckets with Amazon's own key alone
   # checkov:skip=CKV2_AWS_62: nobody waits for an access log
   bucket        = "${var.name}-access-logs-${data.aws_caller_identity.us.account_id}"
-  force_destroy = var.is_disposable
+  force_destroy = !var.is_protected
 }
 
 resource "aws_s3_bucket_public_access_block" "access_logs" {
@@ -203,29 +200,49 @@ resource "aws_wafv2_web_acl" "this" {
     allow {}
   }
 
-  dynamic "rule" {
-    for_each = local.managed
+  # Known attacks, and addresses that are known for them. The set that looks at bodies is
+  # not here: it refuses more than 8 KiB, and ours may have 256.
+  rule {
+    name     = "AWSManagedRulesAmazonIpReputationList"
+    priority = 0
 
-    content {
-      name     = rule.value
-      priority = rule.key
+    override_action {
+      none {}
+    }
 
-      override_action {
-        none {}
+    statement {
+      managed_rule_group_statement {
+        name        = "AWSManagedRulesAmazonIpReputationList"
+        vendor_name = "AWS"
       }
+    }
 
-      statement {
-        managed_rule_group_statement {
-          name        = rule.value
-          vendor_name = "AWS"
-        }
-      }
+    visibility_config {
+      cloudwatch_metrics_enabled = true
+      metric_name                = "AWSManagedRulesAmazonIpReputationList"
+      sampled_requests_enabled   = false
+    }
+  }
 
-      visibility_config {
-        cloudwatch_metrics_enabled = true
-        metric_name                = rule.value
-        sampled_requests_enabled   = false
+  rule {
+    name     = "AWSManagedRulesKnownBadInputsRuleSet"
+    priority = 1
+
+    override_action {
+      none {}
+    }
+
+    statement {
+      managed_rule_group_statement {
+        name        = "AWSManagedRulesKnownBadInputsRuleSet"
+        vendor_name = "AWS"
       }
+    }
+
+    visibility_config {
+      cloudwatch_metrics_enabled = true
+      metric_name                = "AWSManagedRulesKnownBadInputsRuleSet"
+      sampled_requests_enabled   = false
     }
   }
 

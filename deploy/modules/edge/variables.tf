@@ -162,8 +162,8 @@ variable "log_retention_days" {
   }
 }
 
-variable "is_disposable" {
-  description = "Whether load balancer and access logs may be destroyed."
+variable "is_protected" {
+  description = "Whether it refuses to be destroyed, with what it holds."
   type        = bool
 }
 

@@ -3,7 +3,7 @@ resource "aws_ecr_repository" "this" {
 
   name                 = "${var.name}/${each.value}"
   image_tag_mutability = "IMMUTABLE"
-  force_delete         = var.is_disposable
+  force_delete         = !var.is_protected
 
   image_scanning_configuration {
     scan_on_push = true

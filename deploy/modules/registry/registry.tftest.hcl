@@ -1,11 +1,11 @@
 mock_provider "aws" {}
 
 variables {
-  name          = "iris-test"
-  repositories  = ["iris_api"]
-  keep_images   = 20
-  kms_key_arn   = "arn:aws:kms:eu-central-1:111122223333:key/1"
-  is_disposable = false
+  name         = "iris-test"
+  repositories = ["iris_api"]
+  keep_images  = 20
+  kms_key_arn  = "arn:aws:kms:eu-central-1:111122223333:key/1"
+  is_protected = true
 }
 
 run "images_cannot_be_replaced" {

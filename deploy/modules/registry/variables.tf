@@ -43,7 +43,7 @@ variable "kms_key_arn" {
   }
 }
 
-variable "is_disposable" {
-  description = "Whether destroying the environment may throw its images away."
+variable "is_protected" {
+  description = "Whether it refuses to be destroyed, with what it holds."
   type        = bool
 }

@@ -87,8 +87,8 @@ resource "aws_db_instance" "this" {
 
   backup_retention_period   = var.backup_days
   copy_tags_to_snapshot     = true
-  deletion_protection       = !var.is_disposable
-  skip_final_snapshot       = var.is_disposable
+  deletion_protection       = var.is_protected
+  skip_final_snapshot       = !var.is_protected
   final_snapshot_identifier = "${var.name}-last"
 
   auto_minor_version_upgrade          = true

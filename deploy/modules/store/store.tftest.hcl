@@ -11,7 +11,7 @@ variables {
   storage_gib              = 50
   max_storage_gib          = 500
   backup_days              = 14
-  is_disposable            = false
+  is_protected             = true
 }
 
 run "encrypted_backed_up_and_private" {

@@ -104,7 +104,7 @@ variable "backup_days" {
   }
 }
 
-variable "is_disposable" {
-  description = "Whether the store may be destroyed, without a last snapshot."
+variable "is_protected" {
+  description = "Whether it refuses to be destroyed, with what it holds."
   type        = bool
 }
