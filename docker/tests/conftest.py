@@ -69,11 +69,11 @@ def pins(built: dict[str, str]) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stack(
     pins: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """The running system, with books of its own for each file of tests."""
+    """The running system; shared, so leave it as healthy as you found it."""
     running = Stack(tmp_path_factory.mktemp("stack"), pins)
     try:
         running.up()
