@@ -50,7 +50,9 @@ def services(ecs):
     for cluster in ecs.list_clusters()["clusterArns"]:
         names = ecs.list_services(cluster=cluster)["serviceArns"]
         if names:
-            for one in ecs.describe_services(cluster=cluster, services=names)["services"]:
+            for one in ecs.describe_services(cluster=cluster, services=names)[
+                "services"
+            ]:
                 found[one["serviceName"]] = one
     return found
 
