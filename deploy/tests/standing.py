@@ -10,7 +10,10 @@ def what_stands(client):
         "targets": client("elbv2").describe_target_groups()["TargetGroups"],
         "definitions": definitions(client("ecs")),
         "services": services(client("ecs")),
-        "alarms": client("cloudwatch").describe_alarms()["MetricAlarms"],
+        # Autoscaling makes some of its own.
+        "alarms": client("cloudwatch").describe_alarms(AlarmNamePrefix="iris-")[
+            "MetricAlarms"
+        ],
         "policies": policies(client("iam")),
         "rules": client("ec2").describe_security_group_rules()["SecurityGroupRules"],
         "subnets": client("ec2").describe_subnets(
