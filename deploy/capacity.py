@@ -1,8 +1,8 @@
 """
-What a load takes and costs: tasks, zones, store, and a month's price, from stated numbers.
+What a load takes and costs: tasks, store, and a month's price, from stated numbers.
 
 Measured figures have their command beside them; prices are those of eu-central-1 as
-noted down, before tax. Change a constant, run `numbers_of_the_runbook.py`, and the runbook follows.
+noted down, before tax. Change a constant and run `numbers_of_the_runbook.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-# ---- measured on the build machine, one core; never on a machine that others use -----
+# ---- measured on the build machine, one core, which nobody else used ----------
 
 #: `tox run -e bench-api`, 16 connections, one row a request.
 API_REQUESTS_PER_S = 19_383.0
@@ -19,7 +19,7 @@ ROUTER_REQUESTS_PER_S = 4_000.0
 #: From start to ready, `tox run -e bench-api`.
 API_READY_S = 0.47
 
-# ---- assumed, and why ----------------------------------------------------------------
+# ---- assumed, and why -------------------------------------------------------
 
 #: A virtual processor is one of two threads of a core.
 VIRTUAL_PROCESSOR = 0.5
@@ -29,7 +29,7 @@ REQUEST_BYTES, ANSWER_BYTES, RECORD_BYTES = 350, 450, 420
 HOURS = 730
 SECONDS = HOURS * 3600
 
-# ---- prices in USD, eu-central-1 -------------------------------------------------------
+# ---- prices in USD, eu-central-1 ----------------------------------------------
 
 PRICES = {
     "processor an hour": 0.04656,
@@ -95,7 +95,10 @@ def bill(rate: float) -> dict[str, float]:
     return {
         "tasks": HOURS * (apis * API.hourly_usd + routers * ROUTER.hourly_usd),
         "load balancer": HOURS
-        * (PRICES["load balancer an hour"] + units * PRICES["load balancer unit an hour"]),
+        * (
+            PRICES["load balancer an hour"]
+            + units * PRICES["load balancer unit an hour"]
+        ),
         "firewall": PRICES["firewall a month, with rules"]
         + requests / 1e6 * PRICES["firewall a million requests"],
         "endpoints": HOURS * ZONES * ENDPOINTS * PRICES["endpoint in a zone an hour"],
@@ -124,12 +127,16 @@ def cost_table(rates: tuple[float, ...] = (1, 100, 10_000)) -> str:
         lines.append(f"| {part} | {cells} |")
     totals = " | ".join(f"**{sum(one.values()):,.0f}**" for one in bills)
     lines.append(f"| **all** | {totals} |")
-    million = [sum(one.values()) / (rate * SECONDS / 1e6) for one, rate in zip(bills, rates)]
-    lines.append("| a million requests | " + " | ".join(f"{n:,.2f}" for n in million) + " |")
+    million = [
+        sum(one.values()) / (rate * SECONDS / 1e6) for one, rate in zip(bills, rates)
+    ]
+    lines.append(
+        "| a million requests | " + " | ".join(f"{n:,.2f}" for n in million) + " |"
+    )
     endpoints, gateways = ways_out()
     return "\n".join(lines) + (
-        f"\n\nEndpoints cost {endpoints:,.0f} USD a month and nothing a request from the "
-        f"internet; NAT gateways would cost {gateways:,.0f} USD and "
+        f"\n\nEndpoints cost {endpoints:,.0f} USD a month and nothing a request from "
+        f"the internet; NAT gateways would cost {gateways:,.0f} USD and "
         f"{PRICES['NAT gateway a GB']} USD for each GB of logs and images.\n"
     )
 
@@ -137,7 +144,7 @@ def cost_table(rates: tuple[float, ...] = (1, 100, 10_000)) -> str:
 def scale_table(rates: tuple[float, ...] = (1, 100, 10_000, 100_000, 1_000_000)) -> str:
     """Return what each load takes: tasks, zones, and rows for the store."""
     lines = [
-        "| requests/s | live tasks | shadow tasks | router tasks | comparisons/s stored |",
+        "| requests/s | live tasks | shadow tasks | router tasks | comparisons/s |",
         "|---:|---:|---:|---:|---:|",
     ]
     for rate in rates:

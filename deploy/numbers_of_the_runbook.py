@@ -1,10 +1,7 @@
-"""
-Write the runbook's tables and its picture; `--check` only says whether they are current.
-"""
+"""Write the runbook's tables and its picture; `--check` only compares them."""
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
@@ -21,8 +18,9 @@ def written() -> dict[Path, str]:
     tables = {"cost": cost_table(), "scale": scale_table(), "year": year_table(year)}
     text = RUNBOOK.read_text(encoding="utf-8")
     for name, table in tables.items():
-        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.S)
-        text = place.sub(lambda found, t=table: f"{found[1]}{t}{found[2]}", text)
+        begin, end = f"<!-- {name} -->\n", "<!-- end -->"
+        before, _, rest = text.partition(begin)
+        text = f"{before}{begin}{table}{end}{rest.partition(end)[2]}"
     return {RUNBOOK: text, PICTURE: picture(year)}
 
 
@@ -35,7 +33,10 @@ def main(arguments: list[str]) -> int:
     ]
     for path in stale:
         if "--check" in arguments:
-            print(f"{path.name} is not what numbers_of_the_runbook.py writes; run it", file=sys.stderr)
+            print(
+                f"{path.name} is not what numbers_of_the_runbook.py writes; run it",
+                file=sys.stderr,
+            )
         else:
             path.write_text(written()[path], encoding="utf-8")
     return int(bool(stale) and "--check" in arguments)

@@ -22,6 +22,7 @@ from capacity import (
     VIRTUAL_PROCESSOR,
     bill,
 )
+
 from shadow_router.sequences import share_bounds
 
 SEED = 1936
@@ -95,7 +96,9 @@ def simulate() -> Year:
         capacity = alive * per_task()
         year.requests += requests
         year.task_minutes += tasks
-        year.fail("burst" if rate > 3 * MEAN_RATE else "overload", 60 * (rate - capacity))
+        year.fail(
+            "burst" if rate > 3 * MEAN_RATE else "overload", 60 * (rate - capacity)
+        )
         if minute == DEAD_ZONE_AT:
             # Half of the tasks are called in vain until they are found out.
             year.fail("dead zone", rate * UNHEALTHY_S / 2)
@@ -104,7 +107,9 @@ def simulate() -> Year:
             year.fail("bad release", requests * BAD_RELEASE_ERRORS)
             year.detected["bad release"] = f"{ALARM_MINUTES} min (alarm `errors`)"
         if minute == BAD_MODEL_AT:
-            year.detected["bad model"] = f"{minutes_to_fail(rate):.1f} min (verdict FAIL)"
+            year.detected["bad model"] = (
+                f"{minutes_to_fail(rate):.1f} min (verdict FAIL)"
+            )
         if minute == BURST_AT:
             year.detected["burst"] = "1 min (autoscaling)"
         note_day(year, minute, rate, capacity)
@@ -112,7 +117,7 @@ def simulate() -> Year:
 
 
 def dead_until() -> int:
-    """Return the minute in which the tasks of the dead zone were made good elsewhere."""
+    """Return the minute in which the dead tasks have been made good elsewhere."""
     return DEAD_ZONE_AT + START_MINUTES + 1
 
 
@@ -144,10 +149,14 @@ def year_table(year: Year) -> str:
     cost = sum(12 * n for part, n in bill(MEAN_RATE).items() if part != "tasks")
     cost += year.task_minutes / 60 * (ROUTER.hourly_usd + 2 * API.hourly_usd)
     causes = ["bad model", "bad release", "dead zone", "burst"]
-    lines = ["| what happened | requests without an answer | time to detect |", "|---|---:|---|"]
+    lines = [
+        "| what happened | requests without an answer | time to detect |",
+        "|---|---:|---|",
+    ]
     lines += ["| 26 deploys, drained | 0 | |"]
     lines += [
-        f"| {one} | {year.errors.get(one, 0):,.0f} | {year.detected[one]} |" for one in causes
+        f"| {one} | {year.errors.get(one, 0):,.0f} | {year.detected[one]} |"
+        for one in causes
     ]
     lines += [f"| overload otherwise | {year.errors.get('overload', 0):,.0f} | |"]
     lines += [
@@ -175,22 +184,22 @@ def picture(year: Year) -> str:
     events = {"bad model": BAD_MODEL_AT, "bad release": BAD_RELEASE_AT}
     events |= {"dead zone": DEAD_ZONE_AT, "burst": BURST_AT}
     marks = "".join(
-        f'<line x1="{left + 1.8 * at / DAY:.1f}" x2="{left + 1.8 * at / DAY:.1f}" y1="30" '
-        f'y2="{low}" stroke="#999" stroke-dasharray="3 3"/>'
+        f'<line x1="{left + 1.8 * at / DAY:.1f}" x2="{left + 1.8 * at / DAY:.1f}" '
+        f'y1="30" y2="{low}" stroke="#999" stroke-dasharray="3 3"/>'
         f'<text x="{left + 1.8 * at / DAY + 4:.1f}" y="40">{name}</text>'
         for name, at in events.items()
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         'font-family="sans-serif" font-size="12" role="img">'
-        "<title>Highest load of each day of a simulated year, and the capacity then</title>"
+        "<title>Highest load of each day of a year, and the capacity then</title>"
         f'<rect width="{width}" height="{height}" fill="#fff"/>{marks}'
         f'<polyline points="{points(year.capacities)}" fill="none" stroke="#d95f02"/>'
         f'<polyline points="{points(year.peaks)}" fill="none" stroke="#1b6ca8"/>'
         f'<text x="4" y="36">{highest:,.0f}/s</text><text x="4" y="{low}">0</text>'
         f'<text x="{left}" y="{low + 20}">January</text>'
         f'<text x="{left + 590}" y="{low + 20}">December</text>'
-        f'<text x="{left + 180}" y="{low + 34}" fill="#1b6ca8">highest load of the day</text>'
-        f'<text x="{left + 360}" y="{low + 34}" fill="#d95f02">capacity in that minute</text>'
+        f'<text x="{left + 180}" y="{low + 34}" fill="#1b6ca8">highest load</text>'
+        f'<text x="{left + 360}" y="{low + 34}" fill="#d95f02">capacity then</text>'
         "</svg>\n"
     )

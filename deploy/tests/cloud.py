@@ -2,9 +2,9 @@
 A cloud on this machine: moto's server, and the few operations that it lacks.
 
 What is added only remembers what it is told and tells it again: anomaly monitors, tags
-of budgets and of autoscaling, descriptions of rules, parameters of a database, and those
-arguments of an ECS service that moto forgets. A service runs as many tasks as are asked
-for.
+of budgets and of autoscaling, descriptions of rules, parameters of a database, and
+those arguments of an ECS service that moto forgets. A service runs as many tasks as are
+asked for.
 
 usage: cloud.py PORT
 """

@@ -96,14 +96,14 @@ def playbook(root, folder, variables):
     host |= {"ansible_python_interpreter": "/usr/bin/python3", "ansible_become": False}
     # A chroot has no name of its own: the host is the folder.
     document = {"iris": {"hosts": {str(root): host}}}
-    document["all"] = {"vars": {"wheels": str(folder / "wheels")}}
     inventory.write_text(json.dumps(document))
     environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"}
     environment |= {"ANSIBLE_HOME": str(folder / "ansible")}
     environment["PATH"] = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
     site = Path(__file__).parents[1] / "host/site.yml"
+    command = [str(program), "-i", str(inventory), "-e", f"wheels={folder}/wheels"]
     done = subprocess.run(
-        [str(program), "-i", str(inventory), str(site)],
+        [*command, str(site)],
         env=environment,
         capture_output=True,
         text=True,

@@ -145,7 +145,9 @@ def prepare(life):
     text = text.replace("example.org", "example.com")
     settings.write_text(text.replace("[]", '["203.0.113.0/24"]'))
     backend = place / "backend.hcl"
-    backend.write_text(backend.read_text().replace("-terraform-state-000000000000", "-state"))
+    backend.write_text(
+        backend.read_text().replace("-terraform-state-000000000000", "-state")
+    )
     life.commit()
 
 

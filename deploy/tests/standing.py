@@ -10,7 +10,10 @@ def what_stands(client):
         "targets": client("elbv2").describe_target_groups()["TargetGroups"],
         "definitions": definitions(client("ecs")),
         "services": services(client("ecs")),
-        "alarms": client("cloudwatch").describe_alarms()["MetricAlarms"],
+        # Autoscaling makes some of its own.
+        "alarms": client("cloudwatch").describe_alarms(AlarmNamePrefix="iris-")[
+            "MetricAlarms"
+        ],
         "policies": policies(client("iam")),
         "rules": client("ec2").describe_security_group_rules()["SecurityGroupRules"],
         "subnets": client("ec2").describe_subnets(
@@ -50,7 +53,9 @@ def services(ecs):
     for cluster in ecs.list_clusters()["clusterArns"]:
         names = ecs.list_services(cluster=cluster)["serviceArns"]
         if names:
-            for one in ecs.describe_services(cluster=cluster, services=names)["services"]:
+            for one in ecs.describe_services(cluster=cluster, services=names)[
+                "services"
+            ]:
                 found[one["serviceName"]] = one
     return found
 

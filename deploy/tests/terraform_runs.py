@@ -28,7 +28,7 @@ def plugin_arguments():
 
 
 def environment(**more):
-    """Return the environment of Terraform in the tests: no configuration of a person."""
+    """Return the environment of Terraform in the tests, with nothing of a person's."""
     kept = {name: value for name, value in os.environ.items() if name[:4] != "AWS_"}
     config = kept.get("TF_CLI_CONFIG_FILE")
     if config and not Path(config).is_file():

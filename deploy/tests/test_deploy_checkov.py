@@ -28,7 +28,9 @@ def checked(folder):
 def modules(tmp_path_factory):
     """Environments and modules together, so that values are followed into modules."""
     folder = tmp_path_factory.mktemp("checkov") / "deploy"
-    shutil.copytree(DEPLOY, folder, ignore=shutil.ignore_patterns(".terraform*", "host"))
+    shutil.copytree(
+        DEPLOY, folder, ignore=shutil.ignore_patterns(".terraform*", "host")
+    )
     return checked(folder)
 
 

@@ -8,10 +8,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from terraform_runs import DEPLOY
+
 from deploy import first_values
 from iris_api.keys import read_keys
 from shadow_router.controls import read_keys as read_control_keys
-from terraform_runs import DEPLOY
 
 PREPARE = DEPLOY / "modules/http_service/prepare.py"
 EXPORT = DEPLOY / "modules/observability/export.py"
@@ -107,6 +108,12 @@ def test_exporter_tells_a_fail_of_the_whole_and_not_of_a_gate(exported):
 def test_exporter_says_everything_that_a_filter_waits_for(exported):
     main = (DEPLOY / "modules/observability/main.tf").read_text()
     (line,) = exported({"match": 1, "dropped": 0, "state": "INVALID"})
-    assert set(line) == {"exporter", "loss_percent", "queue_items", "is_fail", "is_invalid"}
+    assert set(line) == {
+        "exporter",
+        "loss_percent",
+        "queue_items",
+        "is_fail",
+        "is_invalid",
+    }
     assert all(f"{name} " in main for name in line)
     assert line["is_invalid"] == 1

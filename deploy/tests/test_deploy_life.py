@@ -1,6 +1,7 @@
 """Both environments applied, changed, promoted, rolled back and destroyed."""
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -39,7 +40,10 @@ def changed_images(plan):
     for one in plan["resource_changes"]:
         if one["type"] == "aws_ecs_task_definition":
             images = [
-                {c["image"] for c in json.loads(one["change"][side]["container_definitions"])}
+                {
+                    c["image"]
+                    for c in json.loads(one["change"][side]["container_definitions"])
+                }
                 for side in ("before", "after")
             ]
             found += [one["address"]] if images[0] != images[1] else []
@@ -156,13 +160,20 @@ def test_every_alarm_tells_somebody(life):
     assert [one["Endpoint"] for one in stood["subscriptions"]] == ["ops@example.com"]
 
 
-def test_runbook_explains_every_alarm(life):
+def test_runbook_explains_every_alarm_and_no_other(lives):
+    stood = [
+        one["AlarmName"].removeprefix(f"iris-{name}-")
+        for name, life in lives.items()
+        for one in life.stood["apply"]["alarms"]
+    ]
+    alarms = {
+        re.sub("-(api-live|api-shadow|router)$", "-SERVICE", one) for one in stood
+    }
     runbook = (DEPLOY / "runbook.md").read_text()
-    for one in life.stood["apply"]["alarms"]:
-        alarm = one["AlarmName"].removeprefix(f"iris-{life.environment}-")
-        assert f"\n### {alarm.removesuffix('-api-live')}" in runbook.replace(
-            "-SERVICE", ""
-        ) or any(f"\n### {part}-SERVICE" in runbook for part in [alarm.split("-")[0]])
+    explained = runbook[
+        runbook.index("\n## Alarms") : runbook.index("\n## What it costs")
+    ]
+    assert set(re.findall(r"^### (\S+)$", explained, re.M)) == alarms
 
 
 def test_logs_are_kept_a_year_and_not_for_ever(life):
@@ -206,7 +217,9 @@ def test_rollback_changes_exactly_one_digest_and_is_where_it_was(life):
 
 
 def test_rollback_is_refused_when_the_tree_has_changes(life):
-    assert life.said["uncommitted"].startswith("deploy: the working tree has changes in")
+    assert life.said["uncommitted"].startswith(
+        "deploy: the working tree has changes in"
+    )
 
 
 def test_promote_is_refused_when_what_runs_is_not_what_is_described(life):

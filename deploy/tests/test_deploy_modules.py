@@ -18,7 +18,9 @@ def test_everything_is_formatted():
 @pytest.mark.parametrize("name", MODULES)
 def test_module_passes_its_own_tests(tmp_path, name):
     folder = tmp_path / name
-    shutil.copytree(DEPLOY / "modules" / name, folder, ignore=shutil.ignore_patterns(".t*"))
+    shutil.copytree(
+        DEPLOY / "modules" / name, folder, ignore=shutil.ignore_patterns(".t*")
+    )
     terraform(folder, "init", *plugin_arguments())
     said = terraform(folder, "test", "-no-color")
     assert re.search(r"Success! [1-9]\d* passed, 0 failed\.", said), said
@@ -26,17 +28,23 @@ def test_module_passes_its_own_tests(tmp_path, name):
 
 def test_a_failing_test_of_a_module_is_noticed(tmp_path):
     folder = tmp_path / "cost"
-    shutil.copytree(DEPLOY / "modules/cost", folder, ignore=shutil.ignore_patterns(".t*"))
+    shutil.copytree(
+        DEPLOY / "modules/cost", folder, ignore=shutil.ignore_patterns(".t*")
+    )
     main = folder / "main.tf"
     main.write_text(main.read_text().replace('"DAILY"', '"WEEKLY"'))
     terraform(folder, "init", *plugin_arguments())
-    assert "anomalies must be told each day" in terraform(folder, "test", "-no-color", code=1)
+    assert "anomalies must be told each day" in terraform(
+        folder, "test", "-no-color", code=1
+    )
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_environment_is_valid(tmp_path, name):
     folder = tmp_path / "deploy"
-    shutil.copytree(DEPLOY, folder, ignore=shutil.ignore_patterns(".terraform*", "tests"))
+    shutil.copytree(
+        DEPLOY, folder, ignore=shutil.ignore_patterns(".terraform*", "tests")
+    )
     place = folder / "environments" / name
     terraform(place, "init", "-backend=false", *plugin_arguments())
     terraform(place, "validate")

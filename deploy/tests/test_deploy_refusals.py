@@ -37,7 +37,16 @@ def repository(tmp_path, monkeypatch):
     for command in (
         ["init", "--quiet"],
         ["add", "."],
-        ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "--quiet", "-m", "pins"],
+        [
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@t",
+            "commit",
+            "--quiet",
+            "-m",
+            "pins",
+        ],
     ):
         subprocess.run(["git", *command], check=True)
     return tmp_path
@@ -188,7 +197,11 @@ def test_plan_is_refused_when_it_changes_anything_else(changed):
 
 def test_plan_is_refused_when_it_touches_another_resource():
     plan = plan_of(("live", ONE, TWO))
-    bucket = {"address": "b", "type": "aws_s3_bucket", "change": {"actions": ["delete"]}}
+    bucket = {
+        "address": "b",
+        "type": "aws_s3_bucket",
+        "change": {"actions": ["delete"]},
+    }
     plan["resource_changes"].append(bucket)
     with pytest.raises(DeployRefused, match="the plan changes b too"):
         check_one_digest(plan, ONE, TWO)

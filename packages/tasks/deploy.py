@@ -2,8 +2,8 @@
 Plan, apply, promote, roll back or destroy an environment of deploy/.
 
 Every verb but `plan` asks Terraform for a plan, says what it changes, and applies just
-that. `promote` and `rollback` change one digest; they refuse when working tree, pins and
-what runs disagree.
+that. `promote` and `rollback` change one digest; they refuse when working tree, pins
+and what runs disagree.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ class Terraform:
             reason = "terraform is not on the path; install 1.11 or newer"
             raise DeployRefused(reason) from None
         if done.returncode:
-            raise DeployRefused(f"terraform {arguments[0]} ended with {done.returncode}")
+            raise DeployRefused(
+                f"terraform {arguments[0]} ended with {done.returncode}"
+            )
         return done.stdout or ""
 
     def init(self) -> None:

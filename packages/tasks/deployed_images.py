@@ -46,7 +46,9 @@ class Images:
             If there is none.
         """
         if role not in self.current:
-            raise DeployRefused(f"{self.path} has no {role}; `use {role} DIGEST` adds it")
+            raise DeployRefused(
+                f"{self.path} has no {role}; `use {role} DIGEST` adds it"
+            )
         return self.current[role]
 
     def having(self, role: str, entry: Entry, **more: Entry | None) -> bytes:
@@ -59,8 +61,12 @@ class Images:
             If the digest is none.
         """
         if not _DIGEST.fullmatch(entry["digest"]):
-            reason = f"{entry['digest']!r} is no digest: sha256: and 64 hexadecimal digits"
-            raise DeployRefused(f"{reason}; tags such as latest may change their meaning")
+            reason = (
+                f"{entry['digest']!r} is no digest: sha256: and 64 hexadecimal digits"
+            )
+            raise DeployRefused(
+                f"{reason}; tags such as latest may change their meaning"
+            )
         changed = {**self.current, role: entry, **more}
         kept = {name: one for name, one in changed.items() if one is not None}
         return (json.dumps({"images": kept}, indent=2, sort_keys=True) + "\n").encode()
@@ -125,7 +131,9 @@ def check_tree(folder: Path) -> None:
         raise DeployRefused("this is no git repository: nobody could say what runs")
     if changed := [line[3:] for line in done.stdout.splitlines()]:
         named = ", ".join(changed)
-        raise DeployRefused(f"the working tree has changes in {named}: commit or undo them")
+        raise DeployRefused(
+            f"the working tree has changes in {named}: commit or undo them"
+        )
 
 
 def check_pins(before: str, after: str) -> Callable[[str], dict[Path, bytes | None]]:

@@ -14,7 +14,9 @@ TASK = "aws_ecs_task_definition"
 def changes(plan: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the resources that a plan would change."""
     listed = plan.get("resource_changes", [])
-    return [one for one in listed if one["change"]["actions"] not in (["no-op"], ["read"])]
+    return [
+        one for one in listed if one["change"]["actions"] not in (["no-op"], ["read"])
+    ]
 
 
 def summarised(plan: dict[str, Any]) -> str:
@@ -70,4 +72,6 @@ def check_one_digest(plan: dict[str, Any], before: str, after: str) -> None:
         raise DeployRefused(f"the plan changes the images of {named}, not live's alone")
     for one in changes(plan):
         if one["type"] not in (TASK, "aws_ecs_service"):
-            raise DeployRefused(f"the plan changes {one['address']} too; apply that first")
+            raise DeployRefused(
+                f"the plan changes {one['address']} too; apply that first"
+            )

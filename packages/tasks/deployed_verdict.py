@@ -42,13 +42,15 @@ def check_verdict(where: str, live: str, shadow: str, max_age_minutes: float) ->
     # This way around, so that no age is fresh enough for NaN.
     if not age_minutes <= max_age_minutes:
         raise DeployRefused(
-            f"the verdict is stale: its newest comparison is {age_minutes:,.0f} min old, "
-            f"at most {max_age_minutes:,.0f} are allowed (--max-age-minutes)"
+            f"the verdict is stale: its newest comparison is {age_minutes:,.0f} min "
+            f"old, at most {max_age_minutes:,.0f} are allowed (--max-age-minutes)"
         )
     for role, pin in {"live": live, "shadow": shadow}.items():
         if versions[role] != {version_of(pin)}:
             seen = ", ".join(sorted(map(str, versions[role]))) or "nothing"
-            raise DeployRefused(f"{role} of this run was {seen}, its pin is {pin.split()[0]}")
+            raise DeployRefused(
+                f"{role} of this run was {seen}, its pin is {pin.split()[0]}"
+            )
     return f"verdict PASS on {inputs:,} unique inputs"
 
 
@@ -69,7 +71,9 @@ def read_report(where: str) -> dict[str, Any]:
     try:
         if where.startswith(("http://", "https://")):
             context = ssl.create_default_context()
-            with urllib.request.urlopen(where, timeout=SECONDS, context=context) as answer:
+            with urllib.request.urlopen(
+                where, timeout=SECONDS, context=context
+            ) as answer:
                 document = json.load(answer)
         else:
             document = json.loads(Path(where).read_bytes())

@@ -5,7 +5,7 @@ output "address" {
 
 output "report_url" {
   description = "Where operators find the report."
-  value       = "https://${module.edge.dns_name}:8443"
+  value       = "https://${var.server_name}:8443"
 }
 
 output "repositories" {

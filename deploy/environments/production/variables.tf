@@ -8,8 +8,18 @@ variable "region" {
   }
 }
 
+variable "server_name" {
+  description = "Name that clients call, which the certificate is for."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z0-9-]+(\\.[a-z0-9-]+)+$", var.server_name))
+    error_message = "server_name must be a name such as iris.example.com."
+  }
+}
+
 variable "certificate_arn" {
-  description = "Certificate of the name that clients call, in the same region."
+  description = "Certificate of server_name, in the same region."
   type        = string
 
   validation {

@@ -25,4 +25,6 @@ if schema := os.environ.get("STORE_SCHEMA"):
     from psycopg.sql import SQL, Identifier
 
     with psycopg.connect(connect_timeout=10) as connection:
-        connection.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(schema)))
+        connection.execute(
+            SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(schema))
+        )
