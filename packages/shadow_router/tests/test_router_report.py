@@ -117,6 +117,14 @@ def test_metrics_can_be_scraped_and_agree_with_the_fates(hostile):
     assert {"shadow_queue_items", "shadow_queue_bytes"} <= families.keys()
 
 
+def test_metrics_say_whether_a_router_serves_when_the_collector_is_alone(
+    hostile, live, shadow, start
+):
+    alone = start(live.url, shadow.url, name="alone", only="collector")
+    assert alone.metric("shadow_router_connected") == 0
+    assert hostile.metric("shadow_router_connected") == 1
+
+
 def test_report_command_writes_one_file_that_runs_nothing(hostile, tmp_path):
     path = tmp_path / "out.html"
     assert hostile.run("report", "--output", str(path)).returncode == 0

@@ -132,7 +132,8 @@ class PrivateApp:
         pages = summary.accounts.pages
         shed = max((p.shed_ppm for p in pages if p.is_alive), default=0) / 1e6
         is_open = self._is_breaker_open()
-        return render_metrics(summary) + render_state(state, is_open, shed)
+        told = render_state(state, is_open, shed, self._has_router())
+        return render_metrics(summary) + told
 
     def _find(self, query: str) -> Findings:
         setting = setting_of(self._settings, self._directory / BLAME_NAME)
