@@ -439,7 +439,9 @@ def test_page_stays_small_when_every_route_gives_every_answer():
             fault = Fault("", "", reason, field)
             metrics.observe_refusal(InvalidInputs((fault,)))
     check_bounded(metrics.render("", True)[0])
-    check_bounded(metrics.render("application/openmetrics-text", True)[0], parse_openmetrics)
+    check_bounded(
+        metrics.render("application/openmetrics-text", True)[0], parse_openmetrics
+    )
 
 
 def test_bound_is_found_broken_when_paths_are_taken_for_routes():
