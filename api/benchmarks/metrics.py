@@ -5,7 +5,9 @@ Measure what counting costs POST /v1/predict, scraped every five seconds.
 
 Needs Linux with two cores, wrk, and an environment with iris_api and a model. The API
 with its counters and the API with counters that do nothing are loaded and scraped in
-turn, round after round; the ratio is the median of those of the rounds.
+turn, round after round; each cost is the median of those of the rounds. Processor time
+a request says the same as requests a second, and is the steadier of the two where
+something else runs beside.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from load import Server, load, running
+from load import Figures, Server, load, running
 
 from iris_api.predictor import load_predictor
 
@@ -31,7 +33,7 @@ WITHOUT = Path(__file__).with_name("no_metrics.py")
 
 
 def main() -> None:
-    """Load both in turn and print rates and ratio."""
+    """Load both in turn and print what counting costs."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -41,26 +43,36 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         body = Path(folder, "body.json")
         body.write_text(json.dumps({"inputs": [load_predictor().example]}))
-        counted, uncounted = [], []
+        pairs = []
         for number in range(options.rounds):
-            pair = [(counted, "-m", "iris_api"), (uncounted, str(WITHOUT))]
+            commands = [["-m", "iris_api"], [str(WITHOUT)]]
             # Each goes first as often as the other.
-            for rates, *command in pair[:: -1 if number % 2 else 1]:
-                rates.append(rate(body, command, options.seconds))
-    ratios = [a / b for a, b in zip(counted, uncounted, strict=True)]
-    print(f"counting, scraped  {statistics.median(counted):9,.0f} req/s")
-    print(f"counting nothing   {statistics.median(uncounted):9,.0f} req/s")
-    print(f"cost               {1 - statistics.median(ratios):9.1%}")
-    print(f"of the rounds      {1 - max(ratios):.1%} to {1 - min(ratios):.1%}")
+            order = slice(None, None, -1 if number % 2 else 1)
+            found = [measure(body, one, options.seconds) for one in commands[order]]
+            pairs.append(found[order])
+    print_costs(pairs)
 
 
-def rate(body: Path, command: list[str], seconds: float) -> float:
-    """Return the requests a second of one server."""
+def print_costs(pairs: list[list[Figures]]) -> None:
+    """Print medians of both, and what the first costs more than the second."""
+    for name, found in zip(("counting", "counting nothing"), zip(*pairs, strict=True)):
+        rate = statistics.median(one.rate for one in found)
+        used = statistics.median(one.cpu_s_per_1000 for one in found)
+        print(f"{name:18}{rate:9,.0f} req/s {used:8.3f} CPU s/1000")
+    slower = [1 - a.rate / b.rate for a, b in pairs]
+    more = [a.cpu_s_per_1000 / b.cpu_s_per_1000 - 1 for a, b in pairs]
+    for name, costs in (("requests a second", slower), ("processor time", more)):
+        ends = f"{min(costs):.1%} to {max(costs):.1%} of the rounds"
+        print(f"cost in {name:18}{statistics.median(costs):7.1%}  ({ends})")
+
+
+def measure(body: Path, command: list[str], seconds: float) -> Figures:
+    """Return the figures of one server."""
     records = str(body.with_name("records.jsonl"))
     settings = (("IRIS_API_PORT", "{port}"), ("IRIS_API_RECORDS", records))
     server = Server(command[-1], [sys.executable, *command], settings=settings)
     with running(server, body.read_bytes()) as (pid, port), scraped(port):
-        return load(pid, port, server.path, body, CONNECTIONS, seconds).rate
+        return load(pid, port, server.path, body, CONNECTIONS, seconds)
 
 
 @contextmanager

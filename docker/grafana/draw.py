@@ -21,14 +21,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("agg")
-
-from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.ticker import FuncFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 FOLDER = Path(__file__).with_name("dashboards")
 INK, SOFT, LINE, PAPER = "#1d2129", "#6b7280", "#e5e7eb", "#f6f7f9"
@@ -91,7 +87,7 @@ def draw(document: dict[str, Any], url: str, minutes: float, path: Path) -> None
     panels = document["panels"]
     last = panels[-1]["gridPos"]
     rows = last["y"] + last["h"]
-    figure = pyplot.figure(figsize=(13, rows * ROW_INCHES + 0.7), facecolor=PAPER)
+    figure = Figure(figsize=(13, rows * ROW_INCHES + 0.7), facecolor=PAPER)
     height = figure.get_figheight()
     figure.text(
         0.02, 1 - 0.42 / height, document["title"], size=19, weight="bold", color=INK
@@ -105,7 +101,6 @@ def draw(document: dict[str, Any], url: str, minutes: float, path: Path) -> None
         ]
         draw_panel(axes, panel, lines)
     figure.savefig(path, dpi=100, facecolor=PAPER)
-    pyplot.close(figure)
 
 
 def box(place: dict[str, int], height: float) -> tuple[float, float, float, float]:
@@ -175,7 +170,7 @@ def draw_graph(
         graph.axhline(limit, color=BAD, lw=1, ls=(0, (4, 3)))
     graph.set_ylim(0, top)
     graph.yaxis.set_major_formatter(FuncFormatter(lambda v, _: shown(v, unit)))
-    graph.yaxis.set_major_locator(pyplot.MaxNLocator(4))
+    graph.yaxis.set_major_locator(MaxNLocator(4))
     locator = AutoDateLocator(minticks=3, maxticks=6)
     graph.xaxis.set_major_locator(locator)
     formatter = ConciseDateFormatter(locator, show_offset=False)

@@ -1,4 +1,4 @@
-"""How often the drift alert is wrong, and what it finds: simulated on the real table."""
+"""How often the drift alert is wrong, and what it finds, on the real table."""
 
 import csv
 from pathlib import Path

@@ -101,7 +101,7 @@ def test_hour_goes_on_and_loses_nothing_when_the_store_is_away(monkeypatch):
 @pytest.mark.slow
 def test_page_draws_the_last_hour_when_requests_have_come(live, shadow, start):
     system = start(live.url, shadow.url)
-    assert "The first bar comes 20 seconds after the start" in system.private_get("/")[1]
+    assert "The first bar comes 20 seconds after" in system.private_get("/")[1]
     post_many(system, 30)
     system.settled_fates()
 
