@@ -68,9 +68,16 @@ def test_panel_breaks_its_line_when_nothing_came_for_a_while():
 
 
 def test_panel_has_a_time_every_ten_minutes():
-    panel = hour_panel(spans([count(0), count(20, 1)]), BEGAN + 30)
+    counts = [count(0), count(3580, 1)]
+    panel = hour_panel(spans(counts), BEGAN + 3600)
     assert len(panel.time_ticks) in (5, 6)
     assert all(tick.text.endswith("0") for tick in panel.time_ticks)
+
+
+def test_panel_has_ten_minutes_when_the_collector_has_just_begun():
+    panel = hour_panel(spans([count(570), count(590, 1)]), BEGAN + 600)
+    assert [round(bar.x) for bar in panel.bars] == [950]
+    assert len(panel.time_ticks) in (4, 5)
 
 
 def test_hour_goes_on_and_loses_nothing_when_the_store_is_away(monkeypatch):
@@ -110,5 +117,5 @@ def test_page_draws_the_last_hour_when_requests_have_come(live, shadow, start):
         return page if "30 requests in 0 minutes" in page else None
 
     page = wait_until(drawn, 60, "the first bar")
-    assert re.search(r'<rect class="good" x="99\d\.\d"', page)
-    assert re.search(r'<polyline class="live" points="99\d\.\d,', page)
+    assert re.search(r'<rect class="good" x="9\d\d\.\d"', page)
+    assert re.search(r'<polyline class="live" points="9\d\d\.\d,', page)

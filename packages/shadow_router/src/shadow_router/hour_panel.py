@@ -19,7 +19,9 @@ KINDS = {
     "lost": "lost",
     "skipped": "not compared",
 }
-_TICK_S = 600
+#: A collector that has just begun has an axis of so much; its ticks, and those later.
+_SHORTEST_S = 600
+_TICKS_S = {1200: 120, 2400: 300}
 #: Levels of a grid that people read at a glance.
 _ROUND = (1, 2, 5)
 
@@ -33,6 +35,18 @@ class Bar:
     y: float
     width: float
     height: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """Time from left to right; moments in s since 1970."""
+
+    begin: float
+    end: float
+
+    def at(self, moment: float) -> float:
+        length = self.end - self.begin
+        return max(moment - self.begin, 0.0) / length * WIDTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +67,11 @@ class HourPanel:
 
 def hour_panel(spans: Sequence[Span], now: float) -> HourPanel | None:
     """Return the panel of an hour that ends now, None before anything was counted."""
-    begin = now - HOUR_S
-    shown = [span for span in spans if span.end > begin and span.end > span.begin]
+    shown = [s for s in spans if s.end > now - HOUR_S and s.end > s.begin]
     if not shown:
         return None
+    began = max(shown[0].begin, now - HOUR_S)
+    axis = _Axis(min(began, now - _SHORTEST_S), now)
     rates = [_rates(span) for span in shown]
     most_rate = _rounded(max(sum(one.values()) for one in rates))
     slowest = [ms for span in shown for ms in span.p99_ms.values() if ms is not None]
@@ -67,17 +82,17 @@ def hour_panel(spans: Sequence[Span], now: float) -> HourPanel | None:
         bars=tuple(
             bar
             for span, one in zip(shown, rates, strict=True)
-            for bar in _bars(span, one, begin, most_rate)
+            for bar in _bars(span, one, axis, most_rate)
         ),
         kinds=tuple(item for item in KINDS.items() if item[0] in seen),
         rate_ticks=_levels(most_rate, "/s"),
         lines=tuple(
             (role, line)
             for role in ("live", "shadow")
-            for line in _lines(shown, role, begin, most_ms)
+            for line in _lines(shown, role, axis, most_ms)
         ),
         ms_ticks=_levels(most_ms, " ms"),
-        time_ticks=_moments(begin, now),
+        time_ticks=_moments(axis),
         received=received,
         said=_said(shown, received),
     )
@@ -91,10 +106,10 @@ def _rates(span: Span) -> dict[str, float]:
 
 
 def _bars(
-    span: Span, rates: Mapping[str, float], begin: float, most: float
+    span: Span, rates: Mapping[str, float], axis: _Axis, most: float
 ) -> list[Bar]:
-    left = _x(max(span.begin, begin), begin)
-    width = _x(span.end, begin) - left
+    left = axis.at(span.begin)
+    width = axis.at(span.end) - left
     bars, y = [], HEIGHT
     for kind in KINDS:
         height = rates[kind] / most * HEIGHT
@@ -104,21 +119,17 @@ def _bars(
     return bars
 
 
-def _lines(spans: Sequence[Span], role: str, begin: float, most: float) -> list[str]:
+def _lines(spans: Sequence[Span], role: str, axis: _Axis, most: float) -> list[str]:
     lines: list[list[str]] = [[]]
     for span in spans:
         ms = span.p99_ms[role]
         if ms is None:
             lines.append([])
         else:
-            x = _x((max(span.begin, begin) + span.end) / 2, begin)
+            x = (axis.at(span.begin) + axis.at(span.end)) / 2
             lines[-1].append(f"{x:.1f},{HEIGHT - ms / most * HEIGHT:.1f}")
     # A single point is no line: a short one makes it seen.
     return [" ".join(one if len(one) > 1 else one * 2) for one in lines if one]
-
-
-def _x(at: float, begin: float) -> float:
-    return (at - begin) / HOUR_S * WIDTH
 
 
 def _rounded(value: float) -> float:
@@ -139,12 +150,14 @@ def _levels(most: float, unit: str) -> tuple[Tick, ...]:
     )
 
 
-def _moments(begin: float, now: float) -> tuple[Tick, ...]:
-    first = ceil(begin / _TICK_S) * _TICK_S
+def _moments(axis: _Axis) -> tuple[Tick, ...]:
+    length = axis.end - axis.begin
+    step = next((s for most, s in _TICKS_S.items() if length <= most), 600)
+    moments = range(ceil(axis.begin / step) * step, int(axis.end), step)
     return tuple(
-        Tick(_x(at, begin), datetime.fromtimestamp(at, UTC).strftime("%H:%M"))
-        for at in range(first, int(now), _TICK_S)
-        if 20 < _x(at, begin) < WIDTH - 20
+        Tick(axis.at(at), datetime.fromtimestamp(at, UTC).strftime("%H:%M"))
+        for at in moments
+        if 20 < axis.at(at) < WIDTH - 20
     )
 
 
