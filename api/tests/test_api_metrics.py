@@ -114,12 +114,14 @@ def test_metrics_have_the_promised_names_when_read(server):
     assert {name: family.type for name, family in families.items()} == {
         "http_server_request_duration_seconds": "histogram",
         "model_confidence_ratio": "histogram",
+        "model_feature_reference_ratio": "gauge",
         "model_feature_value": "histogram",
         "model_info": "gauge",
         "model_input_errors": "counter",
         "model_out_of_range": "counter",
         "model_prediction_duration_seconds": "histogram",
         "model_predictions": "counter",
+        "model_ready": "gauge",
         "model_records_failed": "counter",
         "process_cpu_seconds": "counter",
         "process_max_fds": "gauge",
@@ -152,6 +154,40 @@ def test_metrics_name_the_model_when_read(server):
         "engine": engine,
     }
     assert page.value("model_info", **labels) == 1
+
+
+def test_metrics_say_ready_when_the_model_answers_as_it_should(server):
+    assert scrape(server.port).value("model_ready") == 1
+
+
+def test_metrics_say_not_ready_when_a_golden_row_is_answered_otherwise(tmp_path):
+    class Unusable(WineModel):
+        def check_golden_rows(self):
+            raise iris_model.IrisModelError("golden row 1 is answered otherwise")
+
+    with serve_model(Unusable(), tmp_path / "r.jsonl") as port:
+        assert scrape(port).value("model_ready") == 0
+
+
+def test_reference_tells_the_training_table_at_the_edges_of_the_live_bins(server):
+    page = scrape(server.port)
+    for feature in MANIFEST.features:
+        found = {
+            s.labels["le"]: s.value
+            for s in page.families["model_feature_reference_ratio"].samples
+            if s.labels["feature"] == feature.name
+        }
+        live = {
+            s.labels["le"]
+            for s in page.samples
+            if s.name == "model_feature_value_bucket"
+            and s.labels["feature"] == feature.name
+        }
+        assert len(found) == 10
+        assert found.keys() < live
+        counts, total = feature.histogram.counts, sum(feature.histogram.counts)
+        assert list(found.values())[0] == pytest.approx(counts[0] / total)
+        assert list(found.values())[-1] == 1
 
 
 @pytest.mark.parametrize(
@@ -319,8 +355,8 @@ def test_counts_are_exact_when_answers_wait_to_be_counted(calls):
     for _ in range(calls):
         metrics.observe(matrix, shares, 0.0003)
         metrics.observe_request("POST", "/v1/predict", 200, 0.003)
-    page = Page(metrics.render("")[0].decode())
-    again = Page(metrics.render("")[0].decode())
+    page = Page(metrics.render("", True)[0].decode())
+    again = Page(metrics.render("", True)[0].decode())
     for read in (page, again):
         assert read.bins("model_confidence_ratio")[3:5] == [calls, calls]
         assert read.bins("model_prediction_duration_seconds")[4] == calls
@@ -402,15 +438,17 @@ def test_page_stays_small_when_every_route_gives_every_answer():
         for reason in REASONS:
             fault = Fault("", "", reason, field)
             metrics.observe_refusal(InvalidInputs((fault,)))
-    check_bounded(metrics.render("")[0])
-    check_bounded(metrics.render("application/openmetrics-text")[0], parse_openmetrics)
+    check_bounded(metrics.render("", True)[0])
+    check_bounded(
+        metrics.render("application/openmetrics-text", True)[0], parse_openmetrics
+    )
 
 
 def test_bound_is_found_broken_when_paths_are_taken_for_routes():
     metrics = Metrics(load_predictor().card)
     metrics.observe_request("GET", "/canary", 200, 1.0)
     with pytest.raises(AssertionError):
-        check_bounded(metrics.render("")[0])
+        check_bounded(metrics.render("", True)[0])
     for number in range(1000):
         metrics.observe_request("GET", f"/{number}", 200, 1.0)
-    assert len(metrics.render("")[0]) > MAX_BYTES
+    assert len(metrics.render("", True)[0]) > MAX_BYTES

@@ -118,6 +118,10 @@ def test_prometheus_sees_both_versions_and_the_collector_when_its_profile_is_on(
     }
     assert versions == {"live": "1.0.0", "shadow": "1.1.0"}
     assert query(stack, "shadow_requests_total")
+    rules = get_json(f"http://127.0.0.1:{stack.prometheus}/api/v1/rules")["data"]
+    assert isinstance(rules, dict)
+    names = {group["name"] for group in rules["groups"]}
+    assert {"service", "model", "shadow"} < names
 
 
 def test_grafana_finds_its_source_and_its_dashboards_where_compose_puts_them() -> None:

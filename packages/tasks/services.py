@@ -1,8 +1,9 @@
 """
 Run the system on this machine: one environment a pin, one process a service.
 
-``up`` runs router, live and shadow; ``serve`` runs the live API alone. The process
-manager is honcho: it prefixes output, and stops everything when one part stops.
+``up`` runs router, live and shadow, and Prometheus where it is installed; ``serve``
+runs the live API alone. The process manager is honcho: it prefixes output, and stops
+everything when one part stops.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from urllib.parse import urlsplit
 
 import honcho.manager
 import honcho.printer
+import monitoring
 
 ENVIRONMENTS = Path(".tox/services")
 REQUIREMENTS = Path("api/requirements")
@@ -105,7 +107,32 @@ def start(traffic: int) -> int:
     )
     talk = [sys.executable, str(Path(__file__).with_name("traffic.py"))]
     talk += [public.url, private.url, str(table), str(traffic)]
+    targets = {"api-live:8001": live, "api-shadow:8001": shadow}
+    if watch := watching({**targets, "collector:8010": private}):
+        service, url = watch
+        services.append(service)
+        talk.append(url)
     return run(services, talk)
+
+
+def watching(targets: dict[str, Address]) -> tuple[Service, str] | None:
+    """Describe Prometheus and say where it will be; None where it cannot run."""
+    program = monitoring.find_prometheus()
+    if program is None:
+        return None
+    address = setting("PROMETHEUS_PORT", "9090")
+    try:
+        check_free(address)
+    except CannotStart as reason:
+        # Everything else works without; Debian's package starts one of its own.
+        print(f"no Prometheus: {reason}", file=sys.stderr, flush=True)
+        return None
+    port = urlsplit(address.url).port or 80
+    # One folder a port: it is locked by whoever writes to it.
+    folder = ENVIRONMENTS / f"prometheus-{port}"
+    here = {name: urlsplit(target.url).netloc for name, target in targets.items()}
+    command = monitoring.prometheus_command(program, folder, port, here)
+    return Service("prometheus", command), address.url
 
 
 def set_old_books_aside() -> None:

@@ -29,7 +29,9 @@ SEED = 1936
 Row = dict[str, float]
 
 
-async def main(public: str, private: str, table: Path, count: int) -> int:
+async def main(
+    public: str, private: str, table: Path, count: int, prometheus: str = ""
+) -> int:
     """Wait until the router is ready, print the URLs, send rows, sum up."""
     async with aiohttp.ClientSession() as session:
         if not await ready(session, public):
@@ -38,7 +40,7 @@ async def main(public: str, private: str, table: Path, count: int) -> int:
         async with session.get(f"{public}/v1/model") as answer:
             names = [feature["name"] for feature in (await answer.json())["features"]]
         rows = read_rows(table, names)
-        print_urls(public, private, rows[0])
+        print_urls(public, private, rows[0], prometheus)
         if count:
             await send(session, public, draw_rows(rows, count))
     return 0
@@ -83,12 +85,13 @@ def draw_rows(rows: list[Row], count: int) -> list[Row]:
     return [moved(row) if generator.random() < MOVED else row for row in drawn]
 
 
-def print_urls(public: str, private: str, row: Row) -> None:
+def print_urls(public: str, private: str, row: Row, prometheus: str) -> None:
     """Print where things are and one curl that works."""
     body = json.dumps({"inputs": [row]})
+    alerts = f"  alerts   {prometheus}/alerts\n" if prometheus else ""
     print(
         f"\nready\n  predict  {public}/v1/predict\n  docs     {public}/docs\n"
-        f"  report   {private}/\n\n"
+        f"  report   {private}/\n{alerts}\n"
         f"  curl -s {public}/v1/predict -H 'Content-Type: application/json' "
         f"-d '{body}'\n",
         flush=True,
@@ -123,8 +126,9 @@ async def send(session: aiohttp.ClientSession, public: str, rows: list[Row]) -> 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        url, report, table_path, number = sys.argv[1:]
-        sys.exit(asyncio.run(main(url, report, Path(table_path), int(number))))
+        url, report, table_path, number, *rest = sys.argv[1:]
+        told = main(url, report, Path(table_path), int(number), *rest)
+        sys.exit(asyncio.run(told))
     except (KeyboardInterrupt, aiohttp.ClientError):
         # Stopped, or the system was: its own output says which.
         sys.exit(0)

@@ -8,7 +8,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.metrics_core import Metric
 
 from iris_api.schemas import ModelCard
@@ -148,3 +152,18 @@ class AnswerCounts:
             outside.add_metric((name,), count)
         yield values
         yield outside
+        yield self._reference_family()
+
+    def _reference_family(self) -> Metric:
+        """Give the training table in the shape of the live values beside it."""
+        family = GaugeMetricFamily(
+            "model_feature_reference_ratio",
+            "Share of the training table's values up to an edge of the bins.",
+            labels=["feature", "le"],
+        )
+        for feature in self._card.features:
+            counts = np.array(feature.histogram.counts)
+            shares = (counts.cumsum() / max(counts.sum(), 1)).tolist()
+            for edge, share in zip(feature.histogram.edges[1:], shares, strict=True):
+                family.add_metric([feature.name, repr(float(edge))], share)
+        return family

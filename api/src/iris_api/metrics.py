@@ -80,6 +80,7 @@ class Metrics(Collector):
         )
         self._errors: Counter[tuple[str, str]] = Counter()
         self._unrecorded = 0
+        self._is_ready = False
         self._answers = AnswerCounts(card)
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -138,7 +139,7 @@ class Metrics(Collector):
         elif kind is RecordNotWritten:
             self._unrecorded += 1
 
-    def render(self, accept: str) -> tuple[bytes, str]:
+    def render(self, accept: str, is_ready: bool) -> tuple[bytes, str]:
         """
         Return the page that a Prometheus server reads, and its media type.
 
@@ -146,7 +147,10 @@ class Metrics(Collector):
         ----------
         accept : str
             The request's Accept header; OpenMetrics when it is named there.
+        is_ready : bool
+            Whether the process should get requests.
         """
+        self._is_ready = is_ready
         if "application/openmetrics-text" in accept:
             page: bytes = openmetrics.generate_latest(  # type: ignore[no-untyped-call]
                 self._registry, version="1.0.0"
@@ -160,6 +164,11 @@ class Metrics(Collector):
         self._fold_requests()
         yield self._served_family()
         yield self._info_family()
+        yield GaugeMetricFamily(
+            "model_ready",
+            "1 while the model answers its golden rows as it should.",
+            value=float(self._is_ready),
+        )
         yield from self._answers.collect()
         errors = CounterMetricFamily(
             "model_input_errors",

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from iris_api import __version__
-from iris_api.errors import IrisApiError, Stopping
+from iris_api.errors import IrisApiError, ModelUnusable, Stopping
 from iris_api.metrics import OPENMETRICS, TEXT, Metrics
 from iris_api.openapi import NOT_READY, describe_api, problem_response
 from iris_api.predictor import Predictor
@@ -78,7 +78,7 @@ def build_app(
         generate_unique_id_function=lambda route: route.name,
     )
     _add_routes(app, predictor, lifecycle)
-    _add_metrics(app, metrics)
+    _add_metrics(app, metrics, predictor, lifecycle)
     document = describe_api(app, schemas, predictor, keyed)
     app.openapi = lambda: document  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, _answer_http_exception)
@@ -134,7 +134,18 @@ def check_ready(predictor: Predictor, lifecycle: Lifecycle) -> None:
     predictor.check_ready()
 
 
-def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
+def is_ready(predictor: Predictor, lifecycle: Lifecycle) -> bool:
+    """Return whether the process should get requests."""
+    try:
+        check_ready(predictor, lifecycle)
+    except (Stopping, ModelUnusable):
+        return False
+    return True
+
+
+def _add_metrics(
+    app: FastAPI, metrics: Metrics, predictor: Predictor, lifecycle: Lifecycle
+) -> None:
     page = {"schema": {"type": "string"}, "example": METRICS_EXAMPLE}
     described = {
         "description": "In the text format, or OpenMetrics where `Accept` names it.",
@@ -150,7 +161,8 @@ def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
         name="metrics",
     )
     async def tell(request: Request) -> Response:
-        page, media_type = metrics.render(request.headers.get("accept", ""))
+        accept = request.headers.get("accept", "")
+        page, media_type = metrics.render(accept, is_ready(predictor, lifecycle))
         return Response(page, media_type=media_type)
 
 

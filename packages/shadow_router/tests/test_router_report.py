@@ -10,6 +10,7 @@ from router_fakes import ANSWER, FakeServer, answer_bytes
 from router_system import System, post_many, wait_until
 
 from shadow_router.page import ASSETS, POLICY
+from shadow_router.records import Fate
 
 HOSTILE = "<script>alert('x')</script>\"'&{{ 7*7 }}"
 
@@ -115,6 +116,32 @@ def test_metrics_can_be_scraped_and_agree_with_the_fates(hostile):
         ("latency", "INCONCLUSIVE"),
     }
     assert {"shadow_queue_items", "shadow_queue_bytes"} <= families.keys()
+
+
+def test_metrics_are_few_and_hold_no_stranger_s_text_when_labels_are_hostile(hostile):
+    text = hostile.private_get("/metrics")[1]
+    assert len(text.encode()) <= 50_000
+    families = list(text_string_to_metric_families(text))
+    labels = {
+        name: {s.labels[name] for f in families for s in f.samples if name in s.labels}
+        for name in ("fate", "role", "gate", "state", "le")
+    }
+    used = {name for f in families for s in f.samples for name in s.labels}
+    assert used == labels.keys()
+    assert labels["role"] == {"live", "shadow"}
+    assert labels["fate"] == set(Fate)
+    assert labels["state"] <= {"PASS", "FAIL", "INCONCLUSIVE", "INVALID"}
+    assert len(labels["gate"]) <= 12
+    assert len(labels["le"]) == 17
+    assert "script" not in text
+
+
+def test_metrics_say_whether_a_router_serves_when_the_collector_is_alone(
+    hostile, live, shadow, start
+):
+    alone = start(live.url, shadow.url, name="alone", only="collector")
+    assert alone.metric("shadow_router_connected") == 0
+    assert hostile.metric("shadow_router_connected") == 1
 
 
 def test_report_command_writes_one_file_that_runs_nothing(hostile, tmp_path):

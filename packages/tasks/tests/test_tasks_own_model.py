@@ -28,7 +28,13 @@ from verifier import check_wheel
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 SOURCE = "packages/iris_model/src/iris_model"
-COPIED = ("api", "packages/iris_model", "packages/shadow_router", "packages/tasks")
+COPIED = (
+    "api",
+    "docker/prometheus",
+    "packages/iris_model",
+    "packages/shadow_router",
+    "packages/tasks",
+)
 
 CONFIG = """\
 card:
@@ -141,7 +147,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ports(tree: Path) -> Iterator[tuple[int, int]]:
     """Run the system of that tree under traffic; yield its two ports."""
-    public, private, live, shadow = (free_port() for _ in range(4))
+    public, private, live, shadow, prometheus = (free_port() for _ in range(5))
     environment = {
         **os.environ,
         "UV_FIND_LINKS": str(tree / "packages/index/iris_model"),
@@ -149,6 +155,7 @@ def ports(tree: Path) -> Iterator[tuple[int, int]]:
         "SHADOW_ROUTER_PRIVATE_PORT": str(private),
         "SHADOW_ROUTER_LIVE_URL": f"http://127.0.0.1:{live}",
         "SHADOW_ROUTER_SHADOW_URL": f"http://127.0.0.1:{shadow}",
+        "PROMETHEUS_PORT": str(prometheus),
     }
     output = tree / "output.txt"
     with output.open("w") as file:

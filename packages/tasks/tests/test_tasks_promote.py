@@ -22,7 +22,8 @@ thresholds:
   class_mix: 0.05
   latency: 50
 """
-PARTS = ("api", "packages/index", "packages/shadow_router", "packages/tasks")
+PARTS = ("api", "docker/prometheus", "packages/index", "packages/shadow_router")
+PARTS += ("packages/tasks",)
 
 
 @pytest.fixture

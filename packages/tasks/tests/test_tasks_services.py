@@ -4,7 +4,9 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import monitoring
 import pytest
 import services
 from running import free_port
@@ -32,7 +35,7 @@ class Running:
         **settings: str,
     ) -> None:
         self.public, self.private, live, shadow = (free_port() for _ in range(4))
-        self.live = live
+        self.live, self.prometheus = live, free_port()
         self.output = folder / "output.txt"
         self.environment = {
             **os.environ,
@@ -41,6 +44,7 @@ class Running:
             "SHADOW_ROUTER_LIVE_URL": f"http://127.0.0.1:{live}",
             "SHADOW_ROUTER_SHADOW_URL": f"http://127.0.0.1:{shadow}",
             "SHADOW_ROUTER_DATA_DIR": str(folder / "data"),
+            "PROMETHEUS_PORT": str(self.prometheus),
             **settings,
         }
         if "serve" in arguments:
@@ -65,7 +69,11 @@ class Running:
     def stop(self) -> int:
         """Press Ctrl-C: everything the terminal's foreground group would get."""
         os.killpg(self.process.pid, signal.SIGINT)
-        return self.process.wait(timeout=40)
+        try:
+            return self.process.wait(timeout=40)
+        finally:
+            data = ROOT / f".tox/services/prometheus-{self.prometheus}"
+            shutil.rmtree(data, ignore_errors=True)
 
     def started_pids(self) -> list[int]:
         return [int(p) for p in re.findall(r"pid=(\d+)", self.output.read_text())]
@@ -169,6 +177,11 @@ def test_records_hold_every_prediction_when_traffic_has_passed(
     assert json.loads(records[-1])["model"]["version"] == "1.0.0"
 
 
+def test_alerts_are_linked_where_prometheus_is_installed(system: Running) -> None:
+    is_linked = f"alerts   http://127.0.0.1:{system.prometheus}/alerts"
+    assert (is_linked in system.output.read_text()) == bool(shutil.which("prometheus"))
+
+
 def test_second_start_says_which_port_is_busy_when_one_runs(system: Running) -> None:
     done = subprocess.run(
         [*SERVICES, "up"],
@@ -189,7 +202,8 @@ def test_ctrl_c_leaves_no_process_and_no_traceback_when_pressed(
 ) -> None:
     # Last in this file: it ends the system that the others share.
     pids = system.started_pids()
-    assert len(pids) == 3
+    # And Prometheus, where it is installed.
+    assert len(pids) == (4 if shutil.which("prometheus") else 3)
     assert system.stop() == 0
     for pid in pids:
         with pytest.raises(ProcessLookupError):
@@ -217,6 +231,36 @@ def test_services_stop_when_what_started_them_is_killed(tmp_path: Path) -> None:
     running.process.kill()
     running.process.wait()
     wait_until(lambda: health(running) == "")
+
+
+def test_start_says_one_line_and_goes_on_when_prometheus_has_no_port(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        monkeypatch.setenv("PROMETHEUS_PORT", str(port))
+        monkeypatch.setattr(monitoring, "find_prometheus", lambda: "/bin/prometheus")
+        assert services.watching({}) is None
+    assert capsys.readouterr().err == (
+        f"no Prometheus: 127.0.0.1:{port} cannot be used: Address already in use "
+        "(stop it, or set PROMETHEUS_PORT)\n"
+    )
+
+
+def test_nothing_watches_when_prometheus_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert services.watching({}) is None
+
+
+def test_configuration_is_refused_when_it_does_not_name_a_target(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "prometheus.yml"
+    path.write_text("rule_files: [rules/*.yml]")
+    with pytest.raises(ValueError, match="does not name api-live:8001"):
+        monitoring.local_configuration(path, {"api-live:8001": "127.0.0.1:1"})
 
 
 def test_books_begin_anew_when_the_pins_change(

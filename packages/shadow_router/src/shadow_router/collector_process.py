@@ -17,6 +17,7 @@ from shadow_router.directory import (
     read_key,
     socket_path,
 )
+from shadow_router.hour import Hour
 from shadow_router.http_client import HttpClient, parse_origin
 from shadow_router.identities import IdentityWatch, watched
 from shadow_router.labels import Labels
@@ -29,6 +30,7 @@ from shadow_router.server import WebServer, bind
 from shadow_router.settings import Settings
 from shadow_router.shadow_call import ShadowCaller
 from shadow_router.store import Keep, Store
+from shadow_router.summary import count_now
 from shadow_router.switches import Switches
 
 #: How much the collector yields to live and router when they share a machine.
@@ -88,6 +90,8 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
     await collector.start(meeting)
     identities = _identities(settings, rules, collector, switches)
     asking = asyncio.create_task(identities.run()) if watched(rules) else None
+    hour = Hour(lambda: count_now(directory, settings.store_url))
+    counting = asyncio.create_task(hour.run())
     report = PrivateApp(
         settings,
         directory,
@@ -97,6 +101,7 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
         Controls(switches, keys),
         Labels(keys, collector.join_labels),
         Marks(keys, directory),
+        hour,
     )
     crowd = Crowd(settings.connections, settings.body_cap_bytes, lambda: None)
     server = WebServer(report, listener, crowd)
@@ -108,9 +113,9 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
         # The router has lost its parent too and is handing over what it has left.
         await _wait_for_routers(collector, settings.grace_s)
     await server.stop(lambda: None, grace_s=0.5)
-    if asking is not None:
-        asking.cancel()
-        await asyncio.wait([asking])
+    for task in filter(None, (asking, counting)):
+        task.cancel()
+        await asyncio.wait([task])
     identities.close()
     await collector.stop(settings.grace_s)
     shadow.close()

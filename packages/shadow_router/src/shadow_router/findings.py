@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from shadow_router.changes import Change, read_changes
 from shadow_router.diagnosis import Diagnosis, diagnose
+from shadow_router.hour import Span
 from shadow_router.records import Fate
 from shadow_router.settings import Settings
 from shadow_router.store import Details, Filter, Moment, read_details
@@ -50,6 +51,8 @@ class Setting:
     key_fault: str = ""
     #: What the blame task found, as it wrote it.
     blame: Mapping[str, Any] | None = None
+    #: What the collector has counted in the last hour.
+    hour: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,11 @@ class _Families(Collector):
 class _State(Collector):
     """The gauges of what can be changed, or changes itself, while copies go."""
 
-    def __init__(self, state: SwitchState, is_open: bool, shed: float) -> None:
+    def __init__(
+        self, state: SwitchState, is_open: bool, shed: float, has_router: bool
+    ) -> None:
         self._gauges = (
+            ("router_connected", "1 while a router process serves.", has_router),
             ("sample_rate", "Share of requests to copy.", state.sample_rate),
             ("killed", "1 while the kill switch is on.", state.is_killed),
             ("closed", "1 once the run is closed.", state.is_closed),
@@ -99,9 +102,11 @@ def render_metrics(summary: Summary) -> bytes:
     return _render(_Families(summary))
 
 
-def render_state(state: SwitchState, is_open: bool, shed: float) -> bytes:
-    """Return the lines on switches, breaker and shedding."""
-    return _render(_State(state, is_open, shed))
+def render_state(
+    state: SwitchState, is_open: bool, shed: float, has_router: bool
+) -> bytes:
+    """Return the lines on switches, breaker, shedding and the router process."""
+    return _render(_State(state, is_open, shed, has_router))
 
 
 def _render(families: Collector) -> bytes:

@@ -15,6 +15,7 @@ from shadow_router import __version__, charts, plots
 from shadow_router.findings import Asked, Findings, shown_url
 from shadow_router.gate_rows import gate_rows
 from shadow_router.gates import GATES
+from shadow_router.hour_panel import hour_panel
 from shadow_router.label_panel import label_panel
 from shadow_router.records import Fate
 from shadow_router.scales import shown_ratio, shown_share
@@ -149,6 +150,7 @@ def _values(found: Findings, is_file: bool) -> dict[str, object]:
         "scatter": plots.scatter(found.diagnosis, asked.across, asked.up),
         "latencies": charts.latency_rows(summary.latencies),
         "curves": plots.latency_curves(tallies.sketches),
+        "hour": hour_panel(found.setting.hour, summary.at),
         "waterfall": charts.waterfall(summary.accounts),
         "meanings": _MEANINGS,
         "discrepancies": [_browsed(one, found) for one in found.details.found.items],

@@ -29,6 +29,7 @@ from shadow_router.findings import (
     parse_query,
     setting_of,
 )
+from shadow_router.hour import Hour
 from shadow_router.http_client import parse_origin
 from shadow_router.metrics import render_metrics, render_state
 from shadow_router.page import (
@@ -70,6 +71,8 @@ class PrivateApp:
         Serves `/labels`.
     takes_marks : App
         Serves `/known`.
+    hour : Hour
+        What the last hour was like.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class PrivateApp:
         controls: App,
         takes_labels: App,
         takes_marks: App,
+        hour: Hour,
     ) -> None:
         self._live = parse_origin(settings.live_url)
         self._directory = directory
@@ -91,6 +95,7 @@ class PrivateApp:
         self._is_breaker_open = is_breaker_open
         self._switches = switches
         self._controls = controls
+        self._hour = hour
         self._takers = {labels.PATH: takes_labels, marks.PATH: takes_marks}
         self._views: dict[str, tuple[Callable[[Findings], str], bytes]] = {
             "/": (render_page, _HTML),
@@ -132,13 +137,16 @@ class PrivateApp:
         pages = summary.accounts.pages
         shed = max((p.shed_ppm for p in pages if p.is_alive), default=0) / 1e6
         is_open = self._is_breaker_open()
-        return render_metrics(summary) + render_state(state, is_open, shed)
+        told = render_state(state, is_open, shed, self._has_router())
+        return render_metrics(summary) + told
 
     def _find(self, query: str) -> Findings:
         setting = setting_of(self._settings, self._directory / BLAME_NAME)
         keys = self._settings.control_key_file or self._directory / KEY_NAME
         fault = _key_fault(keys)
-        setting = dataclasses.replace(setting, key_place=str(keys), key_fault=fault)
+        setting = dataclasses.replace(
+            setting, key_place=str(keys), key_fault=fault, hour=self._hour.spans
+        )
         return gather(self._directory, setting, parse_query(query))
 
     async def _show(self, send: Send, render: Callable[[], bytes], kind: bytes) -> None:

@@ -11,6 +11,7 @@ from pydantic import SecretStr, ValidationError
 from shadow_router.accounts import Accounts, add_up, read_pages
 from shadow_router.errors import StoreUnreadable
 from shadow_router.evidence import Evidence
+from shadow_router.hour import Count
 from shadow_router.known import Known, Seen, known_by, load_known
 from shadow_router.records import COMPARED, SKIPPED
 from shadow_router.rules import DEFAULT, Rules
@@ -119,6 +120,12 @@ def summarise(directory: Path, store_url: SecretStr | None = None) -> Summary:
         latencies=totals.latencies,
         known=load_known(directory),
     )
+
+
+def count_now(directory: Path, store_url: SecretStr | None = None) -> Count:
+    """Return what has been counted so far; raises as `summarise` does."""
+    summary = summarise(directory, store_url)
+    return Count(summary.at, summary.accounts.fates, summary.latencies)
 
 
 def _known_rules(texts: tuple[str, ...]) -> tuple[Rules, ...]:
