@@ -30,8 +30,11 @@ def traceparent_of(scope: Scope) -> str:
 def choose_traceparent(headers: list[tuple[bytes, bytes]]) -> str:
     """Return the client's traceparent if it is well-formed, else a new one."""
     found = find_traceparent(headers)
+    if found is not None:
+        return found
     # Unique, not secret; not sampled, because nobody has decided to.
-    return found or f"00-{getrandbits(128):032x}-{getrandbits(64):016x}-00"
+    made = f"{getrandbits(192):048x}"
+    return f"00-{made[:32]}-{made[32:]}-00"
 
 
 def find_traceparent(headers: list[tuple[bytes, bytes]]) -> str | None:
@@ -43,13 +46,23 @@ def find_traceparent(headers: list[tuple[bytes, bytes]]) -> str | None:
     headers : list of (bytes, bytes)
         Names in lower case. Two traceparents are as good as none.
     """
-    values = [value for name, value in headers if name == b"traceparent"]
-    if len(values) != 1 or not _WELL_FORMED(values[0]):
+    found = None
+    for name, value in headers:
+        if name == b"traceparent":
+            if found is not None:
+                return None
+            found = value
+    # Most requests have none, and each pays for what is done here.
+    return None if found is None else _read(found)
+
+
+def _read(value: bytes) -> str | None:
+    if not _WELL_FORMED(value):
         return None
-    if values[0].startswith(b"00") and len(values[0]) != _LENGTH:
+    if value.startswith(b"00") and len(value) != _LENGTH:
         return None
     # Later versions begin alike; of their flags only the first bit is known.
-    text = values[0][:_LENGTH].decode()
+    text = value[:_LENGTH].decode()
     if text.startswith("00"):
         return text
     return f"00{text[2:-2]}{int(text[-2:], 16) & 1:02x}"
