@@ -19,6 +19,7 @@ LINE = re.compile(
 )
 RECORD = {
     "request_id",
+    "traceparent",
     "time",
     "model",
     "client",

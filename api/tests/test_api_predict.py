@@ -10,6 +10,7 @@ import iris_model
 
 # Literals would tie these tests to one version, and promoting another is routine.
 GOLDEN = iris_model.load().manifest.golden_rows[0]
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 def test_predict_answers_the_promised_shape_when_one_row_is_sent(server):
@@ -132,7 +133,8 @@ def test_server_timing_tells_milliseconds_when_something_was_predicted(server):
 
 
 def test_record_holds_the_whole_prediction_when_it_was_answered(server):
-    reply = server.predict({"inputs": [ROW]}, {**JSON, "X-Request-ID": "on-record"})
+    sent = {**JSON, "X-Request-ID": "on-record", "traceparent": TRACEPARENT}
+    reply = server.predict({"inputs": [ROW]}, sent)
     record = server.read_records()[-1]
     assert re.fullmatch(
         r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", record.pop("time")
@@ -140,6 +142,7 @@ def test_record_holds_the_whole_prediction_when_it_was_answered(server):
     assert record.pop("duration_ms") > 0
     assert record == {
         "request_id": "on-record",
+        "traceparent": TRACEPARENT,
         "model": {"name": "iris_model", "version": iris_model.__version__},
         "inputs": [ROW],
         "labels": ["setosa"],

@@ -56,7 +56,8 @@ def predict_together(turn, requests):
 
     async def ask():
         asked = [
-            turn.predict(rows, str(number), 0) for number, rows in enumerate(requests)
+            turn.predict(rows, str(number), 0, "")
+            for number, rows in enumerate(requests)
         ]
         return await asyncio.gather(*asked, return_exceptions=True)
 
@@ -121,7 +122,7 @@ def test_turn_records_nothing_of_a_request_when_it_was_cancelled_before():
 
     async def cancel_one():
         first, second = (
-            asyncio.ensure_future(turn.predict([WINE], name, 0)) for name in "ab"
+            asyncio.ensure_future(turn.predict([WINE], name, 0, "")) for name in "ab"
         )
         await asyncio.sleep(0)
         first.cancel()

@@ -3,7 +3,7 @@ Everything that can go wrong in this unit, as one small tree; no HTTP in it.
 
 IrisApiError
 ├── CannotStart             the process ends with one line
-│   ├── SettingsInvalid     an IRIS_API_* variable cannot be used
+│   ├── SettingsInvalid     an IRIS_API_* or OTEL_* variable cannot be used
 │   ├── ListenerBusy        the address cannot be listened on
 │   ├── RecordsUnopened     the destination of the records cannot be opened
 │   └── KeysUnusable        the file of keys, or the name for a key, cannot be used

@@ -21,6 +21,7 @@ from iris_api.open_inference import OpenInference, in_protocol, is_in_protocol
 from iris_api.prediction import MEDIA_TYPE, PATH, Prediction
 from iris_api.problems import Problem, problem_of, problem_of_status
 from iris_api.routes import Lifecycle
+from iris_api.spans import Spans
 
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9._-]{1,128}").fullmatch
 
@@ -52,6 +53,8 @@ class Gateway:
         Where every answer is counted.
     access : Access or None
         Decides who is let in; None for everybody, everywhere.
+    spans : Spans or None
+        Where each request gets a span; None for none.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Gateway:
         lifecycle: Lifecycle,
         metrics: Metrics,
         access: Access | None = None,
+        spans: Spans | None = None,
     ) -> None:
         self._prediction = prediction
         self._open_inference = open_inference
@@ -69,11 +73,13 @@ class Gateway:
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._access = access
+        self._spans = spans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         request_id = choose_request_id(scope["headers"])
         answer = _Answer(scope, send, request_id, self._lifecycle, self._metrics)
+        span = None if self._spans is None else self._spans.begin(scope)
         try:
             handle = self._choose(scope["path"], answer)
             if self._access is not None:
@@ -91,6 +97,8 @@ class Gateway:
             await answer.refuse(problem_of_status(500, {}))
         finally:
             self._lifecycle.answered += 1
+            if span is not None:
+                span.end(scope["method"], answer.route, answer.status)
 
     def _choose(self, path: str, answer: _Answer) -> Handle:
         if path == PATH:

@@ -27,6 +27,7 @@ from iris_api.routes import Lifecycle, build_app
 from iris_api.schemas import build_schemas
 from iris_api.server import build_server, open_listener
 from iris_api.settings import Settings, load_settings
+from iris_api.spans import Spans, open_spans
 from iris_api.talk import set_up_talk
 from iris_api.turn import Turn
 
@@ -37,6 +38,7 @@ def create_app(
     lifecycle: Lifecycle,
     access: Access | None = None,
     redaction: Redaction | None = None,
+    spans: Spans | None = None,
 ) -> Gateway:
     """
     Return the application; the one place where its parts meet.
@@ -53,6 +55,8 @@ def create_app(
         Who may come in; None for everybody, everywhere.
     redaction : Redaction or None
         What to record in place of the inputs; None records their values.
+    spans : Spans or None
+        Where each request gets a span; None for none.
     """
     schemas = build_schemas(predictor.card)
     metrics = Metrics(predictor.card)
@@ -63,7 +67,7 @@ def create_app(
     keyed = access is not None and access.keyed
     app = build_app(predictor, schemas, lifecycle, metrics, keyed)
     add_page(app, predictor)
-    return Gateway(prediction, open_inference, app, lifecycle, metrics, access)
+    return Gateway(prediction, open_inference, app, lifecycle, metrics, access, spans)
 
 
 def main() -> None:
@@ -129,7 +133,8 @@ def serve(
     """
     lifecycle = Lifecycle()
     redaction = _build_redaction(settings, predictor)
-    gateway = create_app(predictor, records, lifecycle, access, redaction)
+    spans = open_spans(predictor.card)
+    gateway = create_app(predictor, records, lifecycle, access, redaction, spans)
     listeners = [open_listener(settings.host, settings.port)]
     if settings.private_port is not None:
         host, port = settings.private_host, settings.private_port
@@ -142,6 +147,8 @@ def serve(
     )
     build_server(gateway, lifecycle, settings).run(sockets=listeners)
     records.close()
+    if spans is not None:
+        spans.close()
     logger.info("stopped")
 
 

@@ -19,6 +19,7 @@ from iris_api.inputs import InputParser
 from iris_api.predictor import Answers, Matrix
 from iris_api.problems import MAX_BODY_BYTES
 from iris_api.schemas import ModelCard
+from iris_api.tracing import traceparent_of
 from iris_api.turn import Answered, Turn
 
 PATH = "/v1/predict"
@@ -82,7 +83,7 @@ class Prediction:
         began_ns = perf_counter_ns()
         rows = self._parse(body)
         answered = await self._turn.predict(
-            rows, request_id, began_ns, client_of(scope)
+            rows, request_id, began_ns, traceparent_of(scope), client_of(scope)
         )
         return Predicted(self._dump(answered.answers), answered.duration_ms)
 
@@ -110,7 +111,9 @@ class Prediction:
         """
         began_ns = perf_counter_ns()
         rows = [dict(zip(self._names, values)) for values in matrix.tolist()]
-        return await self._turn.predict(rows, request_id, began_ns, client_of(scope))
+        return await self._turn.predict(
+            rows, request_id, began_ns, traceparent_of(scope), client_of(scope)
+        )
 
     def _dump(self, answers: Answers) -> bytes:
         rows = zip(answers.labels, answers.probabilities, answers.out_of_range)

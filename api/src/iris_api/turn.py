@@ -44,6 +44,7 @@ class _Waiting:
     request_id: str
     began_ns: int
     client: str | None
+    traceparent: str
     answered: asyncio.Future[Answered]
 
 
@@ -78,7 +79,12 @@ class Turn:
         self._waiting: list[_Waiting] = []
 
     async def predict(
-        self, rows: Rows, request_id: str, began_ns: int, client: str | None = None
+        self,
+        rows: Rows,
+        request_id: str,
+        began_ns: int,
+        traceparent: str,
+        client: str | None = None,
     ) -> Answered:
         """
         Return the answers to one request; when this returns they are on record.
@@ -91,6 +97,8 @@ class Turn:
             For the record.
         began_ns : int
             When work on the request began, by `perf_counter_ns`.
+        traceparent : str
+            For the record.
         client : str or None
             Name of the key that the request was sent with, for the record.
 
@@ -105,7 +113,9 @@ class Turn:
         if not self._waiting:
             loop.call_soon(self._look, loop, LOOKS)
         answered: asyncio.Future[Answered] = loop.create_future()
-        self._waiting.append(_Waiting(rows, request_id, began_ns, client, answered))
+        self._waiting.append(
+            _Waiting(rows, request_id, began_ns, client, traceparent, answered)
+        )
         return await answered
 
     def _look(self, loop: asyncio.AbstractEventLoop, times: int) -> None:
@@ -165,6 +175,7 @@ class Turn:
     def _record(self, one: _Waiting, answered: Answered, time: str) -> bytes:
         record: dict[str, Any] = {
             "request_id": one.request_id,
+            "traceparent": one.traceparent,
             "time": time,
             "model": self._model,
             "inputs": one.rows,

@@ -51,7 +51,7 @@ def test_load_refuses_when_a_bit_of_the_manifest_is_flipped(
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"format": 1}, "format of manifest.json: expected 2, found 1"),
+        ({"format": 1}, "format of manifest.json: expected 2 or 3, found 1"),
         ({"surprise": 1}, "surprise"),
         ({"seed": "1936"}, "seed"),
         ({"model_version": "9.9.9"}, "model version"),
@@ -79,6 +79,19 @@ def test_load_refuses_when_the_manifest_is_not_complete(
     path.write_text(json.dumps(manifest))
     with pytest.raises(ArtefactMismatch, match=field):
         iris_model.load(artefact)
+
+
+def test_load_takes_a_manifest_of_format_2_when_it_has_no_reference(
+    artefact: Path,
+) -> None:
+    path = artefact / "manifest.json"
+    manifest = {**json.loads(path.read_text()), "format": 2}
+    del manifest["reference"]
+    manifest["digest"] = digest_manifest(manifest)
+    path.write_text(json.dumps(manifest))
+    model = iris_model.load(artefact)
+    assert model.manifest.reference is None
+    assert model.predict([[5.1, 3.5, 1.4, 0.2]])[0].label == "setosa"
 
 
 def test_load_refuses_when_a_golden_row_is_answered_differently(artefact: Path) -> None:

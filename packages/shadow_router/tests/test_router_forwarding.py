@@ -169,7 +169,8 @@ def test_live_sees_no_marker_and_shadow_no_secret_when_all_is_mirrored(
     secrets = b"Cookie: a=canary\r\nAuthorization: canary\r\nX-API-Key: canary\r\n"
     request = (
         b"POST /v1/predict?q=1 HTTP/1.1\r\nHost: example\r\nX-Request-ID: one\r\n"
-        b"Content-Type: application/json\r\n" + secrets + b"Content-Length: 2\r\n\r\n{}"
+        b"Content-Type: application/json\r\n" + secrets + b"Content-Length: 2\r\n"
+        b"traceparent: 00-" + b"a" * 32 + b"-00f067aa0ba902b7-01\r\n\r\n{}"
     )
     raw_exchange(live.port, request)
     raw_exchange(system.public, request)
@@ -188,14 +189,16 @@ def test_live_sees_no_marker_and_shadow_no_secret_when_all_is_mirrored(
 
 @pytest.mark.slow
 def test_shadow_gets_a_header_when_it_is_asked_for(live, shadow, start):
-    system = start(live.url, shadow.url, COPY_HEADERS="X-API-Key")
+    system = start(live.url, shadow.url, COPY_HEADERS="X-API-Key, traceparent")
     request = (
         b"POST /v1/predict HTTP/1.1\r\nHost: e\r\nX-API-Key: given\r\n"
+        b"traceparent: given too\r\n"
         b"Cookie: a=canary\r\nContent-Length: 2\r\n\r\n{}"
     )
     raw_exchange(system.public, request)
     system.settled_fates()
     assert shadow.arrived[0].values("x-api-key") == ["given"]
+    assert shadow.arrived[0].values("traceparent") == ["given too"]
     assert not shadow.arrived[0].values("cookie")
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from iris_model.model import Prediction as Prediction
     from iris_model.model import load as load
 
-__version__ = "1.2.1"
+__version__ = "1.3.0"
 
 _HOME = {
     "ArtefactMismatch": "errors",

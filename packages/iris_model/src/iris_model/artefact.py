@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from iris_model import __version__
 from iris_model.errors import ArtefactMismatch
+from iris_model.reference import Reference
 from iris_model.strict import Malformed, Strict
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ MODEL = "model.onnx"
 PIPELINE = "pipeline.joblib"
 
 # Raise when an older reader could misread what is written.
-FORMAT = 2
+FORMAT = 3
+# Format 2 is the same without a reference.
+READABLE = (2, FORMAT)
 
 # A pickled pipeline is only safe to use with the versions that made it.
 PICKLE_LIBRARIES = ("feature-engine", "joblib", "numpy", "pandas", "scikit-learn")
@@ -121,7 +124,7 @@ class Manifest(Strict):
     changed manifest is noticed too.
     """
 
-    format: Literal[2]
+    format: Literal[2, 3]
     digest: Digest
     model_name: str
     model_version: str
@@ -144,6 +147,7 @@ class Manifest(Strict):
     metrics: Metrics
     parity: Parity
     golden_rows: list[GoldenRow]
+    reference: Reference | None
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -310,10 +314,12 @@ def _parse_manifest(content: bytes) -> Manifest:
     except (ValueError, RecursionError):
         raise ArtefactMismatch(MANIFEST, "JSON", "something else") from None
     found_format = fields.get("format") if isinstance(fields, dict) else None
-    if found_format != FORMAT:
-        raise ArtefactMismatch(f"format of {MANIFEST}", str(FORMAT), str(found_format))
+    if found_format not in READABLE:
+        wanted = " or ".join(str(one) for one in READABLE)
+        raise ArtefactMismatch(f"format of {MANIFEST}", wanted, str(found_format))
+    newer = {"reference": None} if found_format == 2 else {}
     try:
-        manifest = Manifest.model_validate(fields)
+        manifest = Manifest.model_validate({**fields, **newer})
     except Malformed as error:
         where = f"{MANIFEST}, {error.where}"
         raise ArtefactMismatch(where, "valid", error.what) from None

@@ -1,8 +1,10 @@
 """
-The ``iris-model`` command: ``train``, ``predict``, ``score`` and ``card``.
+The ``iris-model`` command: ``train``, ``predict``, ``score``, ``card``, ``records``
+and ``drift``, of which the last two have modules of their own.
 
 stdout is data, stderr is talk. Exit codes: 0 done, 1 refused with a reason,
-2 wrong usage, 3 scored but for some rows, 130 interrupted.
+2 wrong usage, 3 done but for some rows or lines, 130 interrupted; those of ``drift``
+are its own.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iris_model import __version__
+from iris_model.drift_command import add_drift_command
 from iris_model.errors import InvalidRows, IrisModelError, RowProblem
+from iris_model.records_command import add_records_command
 
 if TYPE_CHECKING:
     from iris_model.score import Summary
@@ -97,6 +101,9 @@ def _build_parser() -> argparse.ArgumentParser:
         help="Dask scheduler, tcp://host:8786 (default: this machine's threads)",
     )
     score.set_defaults(run=_score)
+
+    add_records_command(commands)
+    add_drift_command(commands)
     return parser
 
 

@@ -5,7 +5,8 @@ IrisModelError
 ├── ConfigError        config.yml cannot be used
 ├── TableError         the training table is not what config.yml says
 ├── InvalidRows        rows that cannot be predicted
-├── ScoringFailed      files that cannot be scored; nothing was written
+├── ScoringFailed      files that cannot be read, scored or written as a whole
+│   └── RecordsUnusable  records, labels or a reference that say nothing
 ├── ArtefactMismatch   an artefact that is not what its manifest says
 └── TrainingFailed     training ended without a model worth shipping
     ├── NoConverter    a pipeline step has no compiled form
@@ -83,7 +84,7 @@ class InvalidRows(IrisModelError):
 
 
 class ScoringFailed(IrisModelError):
-    """Raised when a file cannot be scored as a whole; nothing was written."""
+    """Raised when a file cannot be used as a whole; nothing was written."""
 
     def __init__(self, file: str, reason: str) -> None:
         super().__init__(f"{file}: {reason}")
@@ -93,6 +94,10 @@ class ScoringFailed(IrisModelError):
     def __reduce__(self) -> tuple[type[ScoringFailed], tuple[str, str]]:
         """Let a worker's error travel: pickling keeps only the message else."""
         return type(self), (self.file, self.reason)
+
+
+class RecordsUnusable(ScoringFailed):
+    """Raised when records, their labels or the reference cannot be used."""
 
 
 class ArtefactMismatch(IrisModelError):

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SETTLED_BYTES = 32 << 20
 
 SUFFIXES = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
+# What of a folder holds lines; compressed or not.
+LINE_SUFFIXES = (".jsonl", ".ndjson", ".log", ".jsonl.gz", ".ndjson.gz", ".log.gz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +106,7 @@ def find_files(url: str) -> list[File]:
     ScoringFailed
         If there are none, or of several formats.
     """
-    with reading(url):
-        files, path = fsspec.core.url_to_fs(url)
-        if any(character in path for character in "*?[") and not files.exists(path):
-            found = files.glob(path)
-        elif files.isdir(path):
-            found = [name for name in files.find(path) if _is_table(name)]
-        else:
-            files.info(path)  # raises when there is none
-            found = [path]
-        found = sorted(found, key=natural_sort_key)
-        listed = [File(files.unstrip_protocol(name)) for name in found]
+    listed = _list(url, tuple(SUFFIXES))
     if not listed:
         raise ScoringFailed(url, "holds no CSV or Parquet file")
     if len({file.format for file in listed}) > 1:
@@ -122,9 +114,48 @@ def find_files(url: str) -> list[File]:
     return listed
 
 
-def _is_table(path: str) -> bool:
+def find_line_files(url: str) -> list[File]:
+    """
+    Return a file of lines, or those of a folder or a pattern in natural order.
+
+    Raises
+    ------
+    ScoringFailed
+        If there are none.
+    """
+    listed = _list(url, LINE_SUFFIXES)
+    if not listed:
+        raise ScoringFailed(url, "holds no file of " + ", ".join(LINE_SUFFIXES))
+    return listed
+
+
+def _list(url: str, suffixes: tuple[str, ...]) -> list[File]:
+    with reading(url):
+        files, path = fsspec.core.url_to_fs(url)
+        if any(character in path for character in "*?[") and not files.exists(path):
+            found = files.glob(path)
+        elif files.isdir(path):
+            found = [name for name in files.find(path) if _ends_in(name, suffixes)]
+        else:
+            files.info(path)  # raises when there is none
+            found = [path]
+        found = sorted(found, key=natural_sort_key)
+        return [File(files.unstrip_protocol(name)) for name in found]
+
+
+def _ends_in(path: str, suffixes: tuple[str, ...]) -> bool:
     name = path.rsplit("/", 1)[-1]
-    return name.lower().endswith(tuple(SUFFIXES)) and name[0] not in "._"
+    return name.lower().endswith(suffixes) and name[0] not in "._"
+
+
+@contextlib.contextmanager
+def open_lines(file: File) -> Iterator[IO[bytes]]:
+    """Give a file to read from its beginning, decompressed if its name says so."""
+    with (
+        reading(file.name),
+        fsspec.open(file.url, "rb", compression="infer") as stream,
+    ):
+        yield stream
 
 
 def find_target(url: str) -> File:
@@ -148,7 +179,7 @@ def check_absent(files: Any, path: str, name: str) -> None:
     """Raise ScoringFailed if there is something of this name."""
     files.invalidate_cache()
     if files.exists(path):
-        raise ScoringFailed(name, "is there already; score never overwrites")
+        raise ScoringFailed(name, "is there already and is never overwritten")
 
 
 @contextlib.contextmanager

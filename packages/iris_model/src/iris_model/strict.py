@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import math
 import re
+from types import UnionType
 from typing import Annotated, Any, Literal, Self, get_args, get_origin, get_type_hints
 
 
@@ -69,9 +70,12 @@ def _parse(kind: Any, value: Any, path: tuple[str, ...]) -> Any:
     if origin is dict:
         pairs = _typed(dict, value, path).items()
         return {key: _parse(inner[1], one, (*path, key)) for key, one in pairs}
+    if origin is UnionType:  # X | None
+        return None if value is None else _parse(inner[0], value, path)
     if origin is Literal:
         if type(value) is not type(inner[0]) or value not in inner:
-            raise Malformed(".".join(path), f"must be {inner[0]!r}")
+            wanted = " or ".join(repr(one) for one in inner)
+            raise Malformed(".".join(path), f"must be {wanted}")
         return value
     if origin is Annotated:
         if not re.fullmatch(inner[1], _typed(inner[0], value, path)):

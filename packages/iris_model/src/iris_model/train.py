@@ -49,6 +49,7 @@ from iris_model.quality import (
     cross_validate,
     measure,
 )
+from iris_model.reference import Reference, build_reference
 from iris_model.release import check_not_worse, check_version, newest_published
 
 HISTOGRAM_BINS = 10
@@ -117,6 +118,7 @@ def train(
         pipeline,
         metrics,
         parity,
+        _refer(config, table, cross_validation),
         model_bytes,
         pipeline_bytes,
     )
@@ -135,6 +137,7 @@ def build_manifest(
     pipeline: Pipeline,
     metrics: Metrics,
     parity: Parity,
+    reference: Reference,
     model_bytes: bytes,
     pipeline_bytes: bytes,
 ) -> Manifest:
@@ -168,6 +171,7 @@ def build_manifest(
         "metrics": metrics.model_dump(),
         "parity": parity.model_dump(),
         "golden_rows": [row.model_dump() for row in _golden_rows(pipeline, table)],
+        "reference": reference.model_dump(),
     }
     fields["digest"] = digest_manifest(fields)
     return Manifest.model_validate(fields)
@@ -198,6 +202,13 @@ def _feature(
         maximum=float(values.max()),
         histogram=Histogram(edges=edges.tolist(), counts=counts.tolist()),
     ).model_dump()
+
+
+def _refer(config: Config, table: Table, validation: CrossValidation) -> Reference:
+    matrix, classes = table.rows.to_numpy(), validation.classes.tolist()
+    # One repeat: the others answer the same rows, and would seem to be more of them.
+    answers = validation.probabilities[0]
+    return build_reference(matrix, config.feature_names, classes, answers)
 
 
 def _golden_rows(pipeline: Pipeline, table: Table) -> list[GoldenRow]:

@@ -21,14 +21,9 @@ from shadow_router.rules import Rules
 from shadow_router.settings import Settings
 from shadow_router.switches import Switches
 
-#: Request headers the shadow gets; all others only when asked for by name.
-FORWARDED = (
-    b"accept",
-    b"content-encoding",
-    b"content-type",
-    b"traceparent",
-    b"x-request-id",
-)
+#: Request headers the shadow gets; all others only when asked for by name. Not
+#: `traceparent`: a shadow that exports would put its spans into clients' traces.
+FORWARDED = (b"accept", b"content-encoding", b"content-type", b"x-request-id")
 _WRITE_BUFFER = 64 * 1024
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0

@@ -1,0 +1,166 @@
+"""
+True labels that arrive later, by request id and row.
+
+They are kept in a temporary SQLite file, so that there may be more than fit in memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from iris_model.artefact import Manifest
+from iris_model.errors import RecordsUnusable
+from iris_model.files import find_line_files, open_lines
+
+COLUMNS = ("request_id", "row", "label")
+# Rows of a request are numbered from 0, as in its answer.
+Label = tuple[str, int, str]
+
+
+@dataclass(slots=True)
+class Truth:
+    """
+    Labels to join.
+
+    Attributes
+    ----------
+    labels : int
+        Labels in the file.
+    damaged : int
+        Lines that are no label of this model.
+    replaced : int
+        Labels for a row that had one: the last counts.
+    """
+
+    _store: sqlite3.Connection
+    labels: int = 0
+    damaged: int = 0
+    replaced: int = 0
+
+    def of_request(self, request_id: str) -> dict[int, str]:
+        """Return the labels of a request by row, and note that it was seen."""
+        found = self._store.execute(
+            "UPDATE labels SET seen = seen + 1 WHERE request_id = ? "
+            "RETURNING row, label",
+            (request_id,),
+        )
+        return dict(found.fetchall())
+
+    def describe(self) -> list[str]:
+        """Return what people should know, a line each."""
+        never, twice = self._store.execute(
+            "SELECT COUNT(*) FILTER (WHERE seen = 0), COUNT(*) FILTER (WHERE seen > 1)"
+            " FROM labels"
+        ).fetchone()
+        counted = {
+            "no label: not a request_id, a row from 0 and a class": self.damaged,
+            "replaced by a later label of the same row": self.replaced,
+            "of no record that was wanted": never,
+            "of a request id that several records have": twice,
+        }
+        lines = [f"{count:>12,}  {what}" for what, count in counted.items() if count]
+        return [f"{self.labels:,} labels read", *lines]
+
+    def add(self, label: Label) -> None:
+        """Keep a label."""
+        self.labels += 1
+        known = self._store.execute(
+            "SELECT 1 FROM labels WHERE request_id = ? AND row = ?", label[:2]
+        ).fetchone()
+        self.replaced += known is not None
+        self._store.execute("REPLACE INTO labels VALUES (?, ?, ?, 0)", label)
+
+
+@contextmanager
+def open_truth(source: str, manifest: Manifest) -> Iterator[Truth]:
+    """
+    Read labels, and give them until the block ends.
+
+    Parameters
+    ----------
+    source : str
+        Path or URL of a CSV file with the columns ``request_id``, ``row`` and
+        ``label``, or of JSON lines with these fields.
+    manifest : Manifest
+        Knows the classes.
+
+    Raises
+    ------
+    ScoringFailed
+        If the file cannot be read.
+    RecordsUnusable
+        If it has not these columns.
+    """
+    with tempfile.TemporaryDirectory(prefix="iris-model-") as folder:
+        store = sqlite3.connect(Path(folder) / "labels", isolation_level=None)
+        try:
+            # Of this process alone: nothing to keep after a crash.
+            store.execute("PRAGMA journal_mode = OFF")
+            store.execute("PRAGMA synchronous = OFF")
+            store.execute(
+                "CREATE TABLE labels (request_id TEXT, row INTEGER, label TEXT, "
+                "seen INTEGER, PRIMARY KEY (request_id, row)) WITHOUT ROWID"
+            )
+            truth = Truth(store)
+            for label in _read_labels(source):
+                if label is None or label[2] not in manifest.classes:
+                    truth.damaged += 1
+                else:
+                    truth.add(label)
+            yield truth
+        finally:
+            store.close()
+
+
+def _read_labels(source: str) -> Iterator[Label | None]:
+    for file in find_line_files(source):
+        with open_lines(file) as stream:
+            if ".csv" in file.name.rsplit("/", 1)[-1].lower():
+                text = io.TextIOWrapper(stream, "utf-8", errors="replace", newline="")
+                yield from _read_csv(text, file.name)
+            else:
+                for line in stream:
+                    if line.strip():
+                        yield _parse_line(line)
+
+
+def _read_csv(text: io.TextIOWrapper, name: str) -> Iterator[Label | None]:
+    rows = csv.DictReader(text)
+    if not set(COLUMNS) <= set(rows.fieldnames or ()):
+        raise RecordsUnusable(name, f"needs the columns {', '.join(COLUMNS)}")
+    try:
+        for row in rows:
+            place = row["row"] or ""
+            # Python's int takes more than a CSV file should hold.
+            is_number = place.isascii() and place.isdigit()
+            yield _label(row | {"row": int(place) if is_number else None})
+    except csv.Error as error:
+        raise RecordsUnusable(name, f"line {rows.line_num}: {error}") from None
+
+
+def _parse_line(line: bytes) -> Label | None:
+    try:
+        return _label(orjson.loads(line))
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _label(fields: Any) -> Label | None:
+    if not isinstance(fields, dict):
+        return None
+    request_id, row, label = (fields.get(name) for name in COLUMNS)
+    if type(row) is not int or not 0 <= row < 2**31:
+        return None
+    if not (isinstance(request_id, str) and isinstance(label, str)):
+        return None
+    return request_id, row, label
