@@ -9,11 +9,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from router_postgresql import PASSWORD, USER, PostgreSQL
 from terraform_runs import DEPLOY
 
 from deploy import first_values
 from iris_api.keys import read_keys
-from router_postgresql import PASSWORD, USER, PostgreSQL
 from shadow_router.controls import read_keys as read_control_keys
 
 PREPARE = DEPLOY / "modules/http_service/prepare.py"
