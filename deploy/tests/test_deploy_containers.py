@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from router_postgresql import PASSWORD, USER, PostgreSQL
 from terraform_runs import DEPLOY
 
 from deploy import first_values
@@ -117,3 +119,25 @@ def test_exporter_says_everything_that_a_filter_waits_for(exported):
     }
     assert all(f"{name} " in main for name in line)
     assert line["is_invalid"] == 1
+
+
+def test_each_pair_of_versions_gets_a_schema_that_its_url_leads_to(tmp_path):
+    main = (DEPLOY / "environments/production/main.tf").read_text()
+    url = re.search(r'SHADOW_ROUTER_STORE_URL += "(.*)"', main)[1]
+    url = url.replace("${local.pair}", "1a2b_3c4d")
+    with PostgreSQL() as server:
+        login = {"PGHOST": "127.0.0.1", "PGPORT": str(server.port), "PGUSER": USER}
+        login |= {"PGPASSWORD": PASSWORD, "PGDATABASE": "postgres"}
+        for _ in range(2):
+            done = prepare(tmp_path, STORE_SCHEMA="run_1a2b_3c4d", **login)
+            assert done.returncode == 0, done.stderr
+        asked = "from sqlalchemy import create_engine as e, text\n"
+        asked += f"with e({url!r}).connect() as c:\n"
+        asked += "    print(c.execute(text('select current_schema()')).scalar())"
+        told = subprocess.run(
+            [sys.executable, "-c", asked],
+            env={**os.environ, **login},
+            capture_output=True,
+            text=True,
+        )
+    assert told.stdout == "run_1a2b_3c4d\n", told.stderr
