@@ -219,7 +219,7 @@ def main() -> None:
     """Simulate, and write the document."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weeks", type=int, default=1000, help="undisturbed ones")
-    parser.add_argument("--tables", type=int, default=200, help="new ones")
+    parser.add_argument("--tables", type=int, default=300, help="new ones")
     parser.add_argument("--disturbed", type=int, default=100, help="of each kind")
     options = parser.parse_args()
     model, world = iris_model.load(), World(load_table(load_config(PACKAGED_CONFIG)))

@@ -154,8 +154,10 @@ def open_lines(file: File) -> Iterator[IO[bytes]]:
     with (
         reading(file.name),
         fsspec.open(file.url, "rb", compression="infer") as stream,
+        # Files of object stores know no readline with a limit.
+        io.BufferedReader(stream) as lines,
     ):
-        yield stream
+        yield lines
 
 
 def find_target(url: str) -> File:

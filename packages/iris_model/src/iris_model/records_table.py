@@ -17,7 +17,8 @@ from iris_model.files import find_target, whole_file
 from iris_model.records import Record
 from iris_model.selection import Marks, outside
 
-# So many are held before they are written.
+# So many are held as Python objects, and so many as columns before they are written.
+BATCH_ROWS = 1 << 11
 GROUP_ROWS = 1 << 15
 
 
@@ -53,6 +54,7 @@ class RecordsWriter:
         self._writer = writer
         self._schema = writer.schema
         self._rows: list[dict[str, Any]] = []
+        self._batches: list[pa.Table] = []
 
     def add(self, record: Record, wanted: Marks, truths: dict[int, str]) -> None:
         """Write the wanted rows of a record; ``truths`` are labels by row."""
@@ -81,13 +83,20 @@ class RecordsWriter:
                     **dict(zip(shares, record.probabilities[row])),
                 }
             )
-        if len(self._rows) >= GROUP_ROWS:
+        if len(self._rows) >= BATCH_ROWS:
+            self._pack()
+        if len(self._batches) * BATCH_ROWS >= GROUP_ROWS:
             self.flush()
+
+    def _pack(self) -> None:
+        self._batches.append(pa.Table.from_pylist(self._rows, self._schema))
+        self._rows.clear()
 
     def flush(self) -> None:
         """Write what waits."""
-        self._writer.write_table(pa.Table.from_pylist(self._rows, self._schema))
-        self._rows.clear()
+        self._pack()
+        self._writer.write_table(pa.concat_tables(self._batches))
+        self._batches.clear()
 
 
 @contextmanager
