@@ -131,8 +131,8 @@ def test_registry_is_refused_when_its_url_is_not_one(url: str, says: str) -> Non
 @pytest.mark.parametrize(
     ("url", "simple"),
     [
-        ("https://upload.pypi.org/legacy/", "https://pypi.org/simple/"),
-        ("https://test.pypi.org/legacy/", "https://test.pypi.org/simple/"),
+        ("https://upload.example.org/legacy/", "https://example.org/simple/"),
+        ("https://test.example.org/legacy/", "https://test.example.org/simple/"),
         ("https://example.org/pypi", "https://example.org/pypi/simple/"),
     ],
 )
