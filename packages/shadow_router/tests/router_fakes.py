@@ -48,18 +48,6 @@ class Arrived:
         return [value for key, value in self.pairs if key.lower() == name]
 
 
-class _Kept(asyncio.StreamReaderProtocol):
-    """A connection of a server that closes all of them at its end."""
-
-    def __init__(self, server):
-        super().__init__(asyncio.StreamReader(), server.talk)
-        self._kept_by = server
-
-    def connection_made(self, transport):
-        self._kept_by.keep(transport)
-        super().connection_made(transport)
-
-
 class FakeServer:
     """
     A server on a real socket in a thread of its own.
@@ -106,10 +94,8 @@ class FakeServer:
 
     async def _serve(self):
         self._stop = asyncio.Event()
-        self._tasks, self._transports = set(), set()
-        server = await self._loop.create_server(
-            lambda: _Kept(self), "127.0.0.1", 0, backlog=1024
-        )
+        self._tasks = set()
+        server = await asyncio.start_server(self._talk, "127.0.0.1", 0, backlog=1024)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
@@ -120,15 +106,12 @@ class FakeServer:
             for task in self._tasks:
                 task.cancel()
             await asyncio.wait(others, timeout=0.02)
-        for transport in self._transports:
+        # Whatever became of its task, no connection is left open.
+        for transport in list(self._loop._transports.values()):
             transport.abort()
-        # One turn, in which they are closed.
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
 
-    def keep(self, transport):
-        self._transports.add(transport)
-
-    async def talk(self, reader, writer):
+    async def _talk(self, reader, writer):
         self._tasks.add(asyncio.current_task())
         try:
             while (arrived := await self._read(reader)) is not None:
@@ -148,7 +131,6 @@ class FakeServer:
                 await writer.wait_closed()
             # Cancelled while a peer did not read: nothing else would close it.
             writer.transport.abort()
-            self._transports.discard(writer.transport)
             self._tasks.discard(asyncio.current_task())
 
     @staticmethod
