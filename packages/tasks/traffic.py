@@ -32,9 +32,11 @@ Row = dict[str, float]
 async def main(
     public: str, private: str, table: Path, count: int, prometheus: str = ""
 ) -> int:
-    """Wait until the router is ready, print the URLs, send rows, sum up."""
+    """Wait until router and report are ready, print the URLs, send rows, sum up."""
     async with aiohttp.ClientSession() as session:
-        if not await ready(session, public):
+        # The report is the collector's, which starts beside router and live.
+        urls = (f"{public}/readyz", f"{private}/livez")
+        if not all([await ready(session, url) for url in urls]):
             print(f"not ready after {READY_S} s: see the output above", flush=True)
             return 1
         async with session.get(f"{public}/v1/model") as answer:
@@ -46,12 +48,12 @@ async def main(
     return 0
 
 
-async def ready(session: aiohttp.ClientSession, public: str) -> bool:
-    """Ask the router until it and live are ready; False when that takes too long."""
+async def ready(session: aiohttp.ClientSession, url: str) -> bool:
+    """Ask until the answer is 200; False when that takes too long."""
     for _ in range(READY_S * 10):
         await asyncio.sleep(0.1)
         try:
-            async with session.get(f"{public}/readyz") as answer:
+            async with session.get(url) as answer:
                 if answer.status == 200:
                     return True
         except aiohttp.ClientError:

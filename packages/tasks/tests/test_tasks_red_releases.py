@@ -55,9 +55,9 @@ def test_release_is_red_when_the_model_is_worse_than_the_published_one(
     # Floors out of the way: this is about the comparison with what is published.
     text = re.sub(r"minimum_(\w+): .*", r"minimum_\1: 0.0", text)
     config.write_text(re.sub(r"maximum_log_loss: .*", "maximum_log_loss: 9.0", text))
-    released(tree, "iris_model", MODEL, "1.3.0", "Another classifier.\n")
+    released(tree, "iris_model", MODEL, "7.0.0", "Another classifier.\n")
     before = index_of(tree)
-    done = task(tree, "publish", "iris_model-v1.3.0")
+    done = task(tree, "publish", "iris_model-v7.0.0")
     assert "must not be published: see above" in refusal(done)
     assert "above that of the published 1.2.1 on the same folds" in done.stderr
     assert index_of(tree) == before
@@ -128,7 +128,7 @@ def test_ten_releases_leave_ten_immutable_versions_and_a_changelog(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("unit", "folder", "version"),
-    [("iris_model", MODEL, "1.2.2"), ("iris_api", "api", "7.0.0")],
+    [("iris_model", MODEL, "7.0.0"), ("iris_api", "api", "7.0.0")],
 )
 def test_release_can_be_installed_from_a_registry_when_it_is_green(
     tmp_path: Path, unit: str, folder: str, version: str
