@@ -24,6 +24,10 @@ class Watched:
         self.url = f"http://127.0.0.1:{running.prometheus}"
         self.public = running.public
         self._deadline = time.monotonic() + PATIENCE_S
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.public}/v1/model") as it:
+            features = json.load(it)["features"]
+        ends = [{f["name"]: f[end] for f in features} for end in ("minimum", "maximum")]
+        self._bodies = (json.dumps({"inputs": ends}).encode(), *BAD_BODIES)
 
     def ask(self, what: str, **fields: object) -> Any:
         """Return the data of an answer of Prometheus."""
@@ -43,10 +47,10 @@ class Watched:
             time.sleep(1)
 
     def send_some(self) -> None:
-        """Send requests that are refused, so that there is something to count."""
+        """Send rows, and requests that are refused, so that every count grows."""
         connection = http.client.HTTPConnection("127.0.0.1", self.public, timeout=30)
         with contextlib.closing(connection):
-            for body in BAD_BODIES:
+            for body in self._bodies:
                 headers = {"Content-Type": "application/json"}
                 connection.request("POST", "/v1/predict", body, headers)
                 assert connection.getresponse().read()
