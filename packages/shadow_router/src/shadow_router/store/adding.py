@@ -2,7 +2,7 @@
 Adding rows, to sums or as they are: one statement for all the rows of a batch.
 
 Each statement is built and compiled once, and values go to the driver as they are: for
-rows by the thousand, working all that out anew was a third of the collector's time.
+rows by the thousand, working all that out anew was a third of the store's time.
 """
 
 from collections.abc import Iterable, Mapping
