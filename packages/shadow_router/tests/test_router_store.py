@@ -1,6 +1,5 @@
 """One suite for both engines: what the store promises, on a file and on a server."""
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -88,7 +87,7 @@ def place(request, tmp_path):
 
 
 def aged(item, days):
-    old = dataclasses.replace(item.exchange, at_ns=time.time_ns() - int(days * DAY_NS))
+    old = item.exchange._replace(at_ns=time.time_ns() - int(days * DAY_NS))
     return item._replace(exchange=old)
 
 
@@ -296,7 +295,7 @@ def test_newest_bodies_are_kept_and_a_flood_hides_no_rarity(place):
 def test_bodies_are_bounded_by_their_bytes(place):
     def large(x):
         item = compared(x, shadow="b")
-        body = dataclasses.replace(item.exchange, request_body=b"x" * 10_000)
+        body = item.exchange._replace(request_body=b"x" * 10_000)
         return item._replace(exchange=body)
 
     batches = [[large(x), large(x + 1)] for x in range(0, 100, 2)]

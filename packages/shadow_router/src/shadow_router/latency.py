@@ -1,8 +1,8 @@
 """Latencies as histograms of fixed buckets: coarse to draw, fine to judge; pure."""
 
 from bisect import bisect_left
-from collections.abc import Mapping
-from math import inf, log
+from collections.abc import Iterable, Mapping
+from math import inf
 
 #: Upper edges in milliseconds, each 1.25 times the one before; the last bucket is
 #: open. A change of these numbers makes stored histograms unreadable.
@@ -13,7 +13,7 @@ EDGES_MS = tuple(round(0.05 * 1.25**i, 6) for i in range(64))
 FINE_MS = 0.01
 FINE_RATIO = 1.02
 FINE_BUCKETS = 806
-_LOG_RATIO = log(FINE_RATIO)
+_FINE_EDGES_MS = [FINE_MS * FINE_RATIO**bucket for bucket in range(FINE_BUCKETS - 1)]
 
 
 def bucket_of(latency_ms: float) -> int:
@@ -21,14 +21,20 @@ def bucket_of(latency_ms: float) -> int:
     return bisect_left(EDGES_MS, latency_ms)
 
 
+def histogram(latencies_ms: Iterable[float]) -> dict[int, tuple[int, float]]:
+    """Return number and sum of the latencies in each bucket that has some."""
+    counts = [0] * (len(EDGES_MS) + 1)
+    sums = [0.0] * (len(EDGES_MS) + 1)
+    for latency_ms in latencies_ms:
+        bucket = bisect_left(EDGES_MS, latency_ms)
+        counts[bucket] += 1
+        sums[bucket] += latency_ms
+    return {at: (n, sums[at]) for at, n in enumerate(counts) if n}
+
+
 def fine_bucket_of(latency_ms: float) -> int:
     """Return the index of the fine bucket a latency falls into; infinity has one."""
-    if latency_ms <= FINE_MS:
-        return 0
-    last = FINE_BUCKETS - 1
-    if latency_ms == inf:
-        return last
-    return min(int(log(latency_ms / FINE_MS) / _LOG_RATIO) + 1, last)
+    return bisect_left(_FINE_EDGES_MS, latency_ms)
 
 
 def fine_edges_ms(bucket: int) -> tuple[float, float]:

@@ -19,8 +19,9 @@ from shadow_router.books import Page
 from shadow_router.records import Comparison, Fate, Flow, Lane
 from shadow_router.store import Batch, Joined, Store, StoreFailed, TrueLabel
 
-#: A batch is written this long after its first comparison.
-_BATCH_S = 0.03
+#: A batch is written this long after its first comparison: most of what a small one
+#: costs is statements and pages that a large one needs as well.
+_BATCH_S = 0.1
 #: How often gauges are written when nothing else is.
 _GAUGES_S = 0.25
 #: What may wait while the store is busy; beyond it comparisons are dropped.

@@ -2,16 +2,23 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
-from shadow_router.records import DISCREPANCIES, Comparison
+from shadow_router.records import DISCREPANCIES, Comparison, RowDifference
 from shadow_router.store import schema
-from shadow_router.store.adding import add, insert
+from shadow_router.store.adding import add, insert, insert_tuples
 from shadow_router.store.keeping import Keep, read_kept
+from shadow_router.store.schema import without_nul
 
 _LABELS_SHOWN = 20
+_COLUMNS = tuple(column.name for column in schema.comparisons.columns)
+#: What rows and discrepancies say alike.
+_TOLD = tuple(
+    name for name in _COLUMNS if name != "id" and name in schema.discrepancies.columns
+)
 
 
 def write_rows(connection: sa.Connection, items: Sequence[Comparison]) -> None:
@@ -20,55 +27,61 @@ def write_rows(connection: sa.Connection, items: Sequence[Comparison]) -> None:
         return
     last = _last_id(connection, schema.comparisons)
     rows = [_row(last + i, item) for i, item in enumerate(items, start=1)]
-    insert(connection, schema.comparisons, rows)
+    insert_tuples(connection, schema.comparisons, rows)
 
 
 def _last_id(connection: sa.Connection, table: sa.Table) -> int:
     return connection.scalar(sa.select(sa.func.max(table.c.id))) or 0
 
 
-def _row(row_id: int, item: Comparison) -> dict[str, Any]:
-    difference, live, shadow = item.difference, item.live, item.shadow
-    worst = difference.worst_row
-    return {
-        "id": row_id,
-        **_told(item),
-        "rows": len(difference.rows),
-        "total_variation": worst.total_variation if worst else None,
-        "live_ms": live.latency_ms,
-        "shadow_ms": shadow.latency_ms if shadow else None,
-        "live_predict_ms": live.predict_ms,
-        "shadow_predict_ms": shadow.predict_ms if shadow else None,
-        "input_digest": item.request_digest,
-        "live_version": difference.live_version,
-        "shadow_version": difference.shadow_version,
-    }
+def _row(row_id: int, item: Comparison) -> tuple[Any, ...]:
+    """Return the values of a row: a plain tuple, since one is made for a request."""
+    difference, exchange = item.difference, item.exchange
+    live, shadow, worst = item.live, item.shadow, item.difference.worst_row
+    return (
+        row_id,
+        item.router_id,
+        without_nul(exchange.request_id),
+        exchange.at_ns,
+        difference.fate.value,
+        _clean(difference.reason),
+        len(difference.rows),
+        *_labels(difference.rows),
+        difference.max_delta,
+        worst.total_variation if worst else None,
+        worst.margin if worst else None,
+        live.status,
+        shadow.status if shadow else None,
+        live.latency_ms,
+        shadow.latency_ms if shadow else None,
+        live.predict_ms,
+        shadow.predict_ms if shadow else None,
+        item.request_digest,
+        _clean(difference.live_version),
+        _clean(difference.shadow_version),
+    )
 
 
-def _told(item: Comparison) -> dict[str, Any]:
-    difference = item.difference
-    worst, shown = difference.worst_row, list(difference.rows)
-    if len(shown) > _LABELS_SHOWN:
+def _labels(rows: Sequence[RowDifference]) -> tuple[str, str]:
+    """Return both versions' labels, shortened."""
+    if len(rows) == 1:
+        return _clean(rows[0].live[:64]), _clean(rows[0].shadow[:64])
+    if len(rows) > _LABELS_SHOWN:
         # What changed comes first where not all can be shown.
-        shown.sort(key=lambda row: not row.is_flip)
-    return {
-        "router_id": item.router_id,
-        "request_id": item.exchange.request_id,
-        "at_ns": item.exchange.at_ns,
-        "fate": difference.fate.value,
-        "reason": difference.reason,
-        "live_labels": _shown([row.live for row in shown]),
-        "shadow_labels": _shown([row.shadow for row in shown]),
-        "max_delta": difference.max_delta,
-        "live_margin": worst.margin if worst else None,
-        "live_status": item.live.status,
-        "shadow_status": item.shadow.status if item.shadow else None,
-    }
+        rows = sorted(rows, key=lambda row: not row.is_flip)
+    live, shadow = [row.live for row in rows], [row.shadow for row in rows]
+    return _shown(live), _shown(shadow)
 
 
 def _shown(labels: list[str]) -> str:
     rest = "" if len(labels) <= _LABELS_SHOWN else f", … {len(labels)} in all"
-    return ", ".join(label[:64] for label in labels[:_LABELS_SHOWN]) + rest
+    listed = ", ".join(label[:64] for label in labels[:_LABELS_SHOWN])
+    return _clean(listed + rest)
+
+
+@lru_cache(maxsize=4096)
+def _clean(text: str) -> str:
+    return str(without_nul(text))
 
 
 def write_discrepancies(
@@ -97,7 +110,8 @@ def write_discrepancies(
             continue
         numbers[fate] += 1
         sizes[fate] += bodies["bytes"]
-        rows.append({**_told(item), **bodies})
+        whole = dict(zip(_COLUMNS, _row(0, item), strict=True))
+        rows.append({name: whole[name] for name in _TOLD} | bodies)
     numbered = (row | {"id": last + i} for i, row in enumerate(reversed(rows), start=1))
     insert(connection, schema.discrepancies, numbered)
     more = ({"name": f, "n": n, "bytes": sizes[f]} for f, n in numbers.items())

@@ -1,6 +1,6 @@
 """Writing the evidence of the gates: each input counts once, by its first answer."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
@@ -12,13 +12,17 @@ from shadow_router.evidence import CONFIDENT_MARGIN
 from shadow_router.latency import fine_bucket_of
 from shadow_router.records import COMPARED, FAILED, Comparison, Fate, Unit
 from shadow_router.store import schema
-from shadow_router.store.adding import add, insert
+from shadow_router.store.adding import add, insert_tuples
 from shadow_router.store.keeping import first_uncounted, read_kept
 from shadow_router.store.labelling import write_flips
 
 _MINUTE_NS = 60 * 10**9
 #: Databases take so many values in one statement at the least.
 _CHUNK = 500
+
+
+#: Both labels, whether shifted, bucket and size of the margin, bins, minute.
+_Kind = tuple[str, str, bool, int | None, bool, tuple[str, ...], int]
 
 
 class _Sums:
@@ -41,6 +45,9 @@ class _Sums:
         self.pace: Counter[tuple[int, bool]] = Counter()
         self.margins: Counter[tuple[int, bool]] = Counter()
         self.sketches: Counter[tuple[str, str, int]] = Counter()
+        # Inputs alike in all that is counted of them, and what is still to be sorted.
+        self._kinds: Counter[_Kind] = Counter()
+        self._times: dict[tuple[str, str], list[float]] = defaultdict(list)
 
     def take(self, item: Comparison) -> None:
         """Add one comparison."""
@@ -70,21 +77,32 @@ class _Sums:
         self.known[digest] = labels
 
     def _take_unit(self, unit: Unit, minute: int) -> None:
-        row = unit.row
-        self.pairs[row.live, row.shadow] += 1
-        self.pace[minute, row.is_flip] += 1
-        self.counts["shifts"] += row.is_shifted or row.is_flip
-        for name in (row.live, *(f"{row.live} · {one}" for one in unit.bins)):
-            self.segments[name, row.is_flip] += 1
-        if row.total_variation is None or row.margin is None:
-            return
-        self.counts["measured"] += 1
-        bucket = min(int(row.margin * schema.MARGIN_BINS), schema.MARGIN_BINS - 1)
-        self.margins[bucket, row.is_flip] += 1
-        is_sure = row.margin >= CONFIDENT_MARGIN
-        self.counts["confident_flips"] += row.is_flip and is_sure
-        self.distance += row.total_variation
-        self.squared_distance += row.total_variation**2
+        live, shadow, distance, margin, is_shifted = unit.row
+        bucket, is_sure = None, False
+        if distance is not None and margin is not None:
+            bucket = min(int(margin * schema.MARGIN_BINS), schema.MARGIN_BINS - 1)
+            is_sure = margin >= CONFIDENT_MARGIN
+            self.distance += distance
+            self.squared_distance += distance * distance
+        self._kinds[live, shadow, is_shifted, bucket, is_sure, unit.bins, minute] += 1
+
+    def close(self) -> None:
+        """Spread what was counted by kind over the sums: there are few kinds."""
+        for kind, n in self._kinds.items():
+            live, shadow, is_shifted, bucket, is_sure, bins, minute = kind
+            is_flip = live != shadow
+            self.pairs[live, shadow] += n
+            self.pace[minute, is_flip] += n
+            self.counts["shifts"] += n * (is_shifted or is_flip)
+            for name in (live, *(f"{live} · {one}" for one in bins)):
+                self.segments[name, is_flip] += n
+            if bucket is not None:
+                self.counts["measured"] += n
+                self.margins[bucket, is_flip] += n
+                self.counts["confident_flips"] += n * (is_flip and is_sure)
+        for (clock, role), times in self._times.items():
+            for fine, n in Counter(map(fine_bucket_of, times)).items():
+                self.sketches[clock, role, fine] += n
 
     def _take_repeat(self, before: bytes, now: bytes) -> None:
         half = len(now) // 2
@@ -94,20 +112,18 @@ class _Sums:
 
     def _take_latencies(self, item: Comparison) -> None:
         live, shadow = item.live, item.shadow
-        caller: tuple[float, float]
-        server: tuple[float | None, float | None]
         if item.difference.fate is Fate.SHADOW_TIMEOUT:
             # Longer than anything measured: leaving it out would flatter the shadow.
-            caller, server = (live.latency_ms, inf), (live.predict_ms, inf)
+            self._take_times("caller", live.latency_ms, inf)
+            self._take_times("server", live.predict_ms, inf)
         elif shadow is not None and item.difference.fate in COMPARED:
-            caller = (live.latency_ms, shadow.latency_ms)
-            server = (live.predict_ms, shadow.predict_ms)
-        else:
-            return
-        for clock, ours, its in (("caller", *caller), ("server", *server)):
-            if ours is not None and its is not None:
-                self.sketches[clock, "live", fine_bucket_of(ours)] += 1
-                self.sketches[clock, "shadow", fine_bucket_of(its)] += 1
+            self._take_times("caller", live.latency_ms, shadow.latency_ms)
+            self._take_times("server", live.predict_ms, shadow.predict_ms)
+
+    def _take_times(self, clock: str, ours: float | None, its: float | None) -> None:
+        if ours is not None and its is not None:
+            self._times[clock, "live"].append(ours)
+            self._times[clock, "shadow"].append(its)
 
 
 @lru_cache(maxsize=4096)
@@ -126,6 +142,7 @@ def write_evidence(connection: sa.Connection, items: Sequence[Comparison]) -> No
     sums = _Sums(_known(connection, list(digests)), first_uncounted(halvings))
     for item in items:
         sums.take(item)
+    sums.close()
     _write_inputs(connection, sums)
     _write_sums(connection, sums)
     write_flips(connection, sums.firsts)
@@ -144,8 +161,7 @@ def _known(connection: sa.Connection, digests: list[bytes]) -> dict[bytes, bytes
 def _write_inputs(connection: sa.Connection, sums: _Sums) -> None:
     inputs = schema.inputs
     if sums.fresh:
-        rows = _named(("digest", "labels"), sums.fresh.items())
-        insert(connection, inputs, rows)
+        insert_tuples(connection, inputs, list(sums.fresh.items()))
         more = {"name": schema.INPUTS, "n": len(sums.fresh), "bytes": 0}
         add(connection, schema.kept, [more])
     if sums.filled:

@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from shadow_router.books import Page
 from shadow_router.errors import ShadowRouterError
-from shadow_router.latency import bucket_of
+from shadow_router.latency import histogram
 from shadow_router.records import Comparison, Fate, Flow
 from shadow_router.rules import Rules
 from shadow_router.store import migrating, schema
@@ -228,21 +228,18 @@ def _page(page: Page) -> dict[str, object]:
 
 
 def _write_sums(connection: sa.Connection, items: Sequence[Comparison]) -> None:
-    pairs: Counter[tuple[str, str]] = Counter()
-    versions: Counter[tuple[str, str, str]] = Counter()
-    buckets: dict[tuple[str, str, int], list[float]] = defaultdict(list)
-    for item in items:
-        found = item.difference
-        pairs.update((row.live, row.shadow) for row in found.rows)
-        versions["live", found.live_version, found.live_digest] += 1
-        versions["shadow", found.shadow_version, found.shadow_digest] += 1
-        for role, seen in (("live", item.live), ("shadow", item.shadow)):
-            if seen is None:
-                continue
-            buckets[role, "caller", bucket_of(seen.latency_ms)].append(seen.latency_ms)
-            if seen.predict_ms is not None:
-                key = (role, "server", bucket_of(seen.predict_ms))
-                buckets[key].append(seen.predict_ms)
+    differences = [item.difference for item in items]
+    pairs = Counter((row[0], row[1]) for one in differences for row in one.rows)
+    versions = Counter(
+        ("live", one.live_version, one.live_digest) for one in differences
+    )
+    versions.update(
+        ("shadow", one.shadow_version, one.shadow_digest) for one in differences
+    )
+    seen = {
+        "live": [item.live for item in items],
+        "shadow": [item.shadow for item in items if item.shadow is not None],
+    }
     confusion = ({"live": a, "shadow": b, "n": n} for (a, b), n in pairs.items())
     add(connection, schema.confusion, confusion)
     seen_as = (
@@ -252,7 +249,15 @@ def _write_sums(connection: sa.Connection, items: Sequence[Comparison]) -> None:
     )
     add(connection, schema.versions, seen_as)
     times = (
-        {"role": r, "clock": c, "bucket": b, "n": len(ms), "sum_ms": sum(ms)}
-        for (r, c, b), ms in buckets.items()
+        {"role": role, "clock": clock, "bucket": bucket, "n": n, "sum_ms": total}
+        for role, answers in seen.items()
+        for clock, listed in (
+            ("caller", [one.latency_ms for one in answers]),
+            (
+                "server",
+                [one.predict_ms for one in answers if one.predict_ms is not None],
+            ),
+        )
+        for bucket, (n, total) in histogram(listed).items()
     )
     add(connection, schema.latencies, times)
