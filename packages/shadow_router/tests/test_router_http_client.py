@@ -1,6 +1,7 @@
 """The client to live and shadow: exact, suspicious, and never trying twice."""
 
 import asyncio
+import time
 
 import pytest
 from router_fakes import FakeServer, answer_bytes
@@ -12,15 +13,17 @@ from shadow_router.http_client import HttpClient, encode_head, parse_origin
 HEAD = encode_head("POST", b"/a?", [(b"x-any", b"\xff\x80"), (b"content-length", b"2")])
 
 
-def ask(url, times=1, cap=1000):
+def ask(url, times=1, cap=1000, timeout_s=None, freed=False):
     """Send the same request some times and return statuses and bodies."""
 
     async def run():
-        client = HttpClient(parse_origin(url))
+        client = HttpClient(parse_origin(url), timeout_s)
         found = []
         try:
             for _ in range(times):
                 answer = await client.send(HEAD, b"{}")
+                if freed:
+                    answer.without_deadline()
                 try:
                     found.append((answer.status, await answer.read(cap)))
                 finally:
@@ -109,3 +112,59 @@ def test_answer_is_too_large_when_it_is_over_the_cap():
 def test_connection_is_refused_when_nobody_listens():
     with pytest.raises(UpstreamRefused):
         ask(refused_url())
+
+
+async def late(arrived, writer):
+    await asyncio.sleep(0.3)
+    writer.write(answer_bytes(b"late"))
+    return True
+
+
+def test_request_ends_when_its_answer_is_late():
+    with FakeServer(late) as server:
+        with pytest.raises(TimeoutError):
+            ask(server.url, timeout_s=0.1)
+        assert len(server.arrived) == 1
+
+
+def test_request_on_a_kept_connection_ends_when_its_answer_is_late():
+    async def second_is_late(arrived, writer):
+        if len(server.arrived) > 1:
+            await asyncio.sleep(0.3)
+        writer.write(answer_bytes(b"ok"))
+        return True
+
+    with FakeServer(second_is_late) as server:
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            ask(server.url, times=2, timeout_s=0.1)
+        assert time.monotonic() - began < 0.25
+        assert len(server.arrived) == 2
+
+
+def test_body_ends_when_its_end_is_late_and_goes_on_without_a_deadline():
+    async def slow(arrived, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab")
+        await asyncio.sleep(0.3)
+        writer.write(b"cd")
+        return True
+
+    with FakeServer(slow) as server:
+        with pytest.raises(TimeoutError):
+            ask(server.url, timeout_s=0.1)
+        assert ask(server.url, timeout_s=0.1, freed=True) == [(200, b"abcd")]
+
+
+def test_deadlines_do_not_pile_up_when_answers_come_in_time():
+    async def run(url):
+        client = HttpClient(parse_origin(url), 5.0)
+        for _ in range(200):
+            answer = await client.send(HEAD, b"{}")
+            await answer.read(1000)
+            answer.release()
+        client.close()
+        await asyncio.sleep(0.01)
+        return len(client._deadlines)
+
+    with FakeServer() as server:
+        assert asyncio.run(run(server.url)) <= 1

@@ -3,7 +3,6 @@
 import http.client
 import json
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 from router_fakes import ANSWER, FakeServer, answer_bytes
@@ -22,7 +21,7 @@ INPUTS, FLIPS = 1000, 40
 
 def sent(x, request_id=None, **answers):
     one = compared(x, **answers)
-    named = replace(one.exchange, request_id=request_id or f"r{x}")
+    named = one.exchange._replace(request_id=request_id or f"r{x}")
     return one._replace(exchange=named)
 
 

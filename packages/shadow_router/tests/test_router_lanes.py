@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-from dataclasses import replace
 
 import pytest
 from router_fakes import ANSWER, FakeServer, answer_bytes
@@ -12,7 +11,7 @@ from router_system import post, post_many, refused_url, wait_until
 from shadow_router import lanes
 from shadow_router.books import Page, RunState
 from shadow_router.comparisons import comparison_of
-from shadow_router.lanes import MutantLane, NoiseLane, draw_of, is_chosen
+from shadow_router.lanes import MutantLane, NoiseLane, draws_of, is_chosen
 from shadow_router.records import Difference, Exchange, Fate, Lane, Observation
 from shadow_router.rules import DEFAULT
 from shadow_router.settings import Settings
@@ -33,7 +32,7 @@ def exchange(number=0, **changes):
         *(f"theirs-{number}", 10**18 + number, "POST", b"/v1/predict", headers),
         *(b'{"inputs": [1]}', 200, JSON, 2.0, BODY),
     )
-    return replace(made, **changes)
+    return made._replace(**changes)
 
 
 def compared(number=0, shadow_body=BODY, **changes):
@@ -71,11 +70,11 @@ def ask(server_url, *items, share=1.0, watched=(), rounds=1):
 
     async def run():
         settings = Settings(live_url=server_url, noise_share=share)
-        lane = NoiseLane(settings, "seed", DEFAULT, notes.note)
+        lane = NoiseLane(settings, DEFAULT, notes.note)
         for page in watched:
             lane.watch(page)
         for item in items * rounds:
-            lane.look(item)
+            lane.look(item, draws_of("seed", item.exchange)[0])
             if lane._asking is not None:
                 await asyncio.wait([lane._asking])
         await lane.stop()
@@ -181,9 +180,9 @@ def test_only_one_request_is_with_live_at_a_time():
 
     async def run(url):
         settings = Settings(live_url=url, noise_share=1.0, shadow_timeout_s=0.5)
-        lane = NoiseLane(settings, "seed", DEFAULT, Notes().note)
+        lane = NoiseLane(settings, DEFAULT, Notes().note)
         for number in range(50):
-            lane.look(compared(number))
+            lane.look(compared(number), 0)
             await asyncio.sleep(0.002)
         await lane.stop()
 
@@ -193,19 +192,19 @@ def test_only_one_request_is_with_live_at_a_time():
 
 
 def test_share_of_one_percent_is_drawn_by_seed_and_exchange():
-    draws = [draw_of("s", Lane.MUTANTS, exchange(k)) for k in range(20_000)]
-    assert 140 < sum(is_chosen(draw, 0.01) for draw in draws) < 260
-    assert draws[7] == draw_of("s", Lane.MUTANTS, exchange(7))
-    assert draws[7] != draw_of("t", Lane.MUTANTS, exchange(7))
-    assert draws[7] != draw_of("s", Lane.LIVE_AGAINST_LIVE, exchange(7))
-    assert not any(is_chosen(draw, 0.0) for draw in draws)
+    draws = [draws_of("s", exchange(k)) for k in range(20_000)]
+    for lane in zip(*draws, strict=True):
+        assert 140 < sum(is_chosen(draw, 0.01) for draw in lane) < 260
+        assert not any(is_chosen(draw, 0.0) for draw in lane)
+    assert draws[7] == draws_of("s", exchange(7))
+    assert draws[7][0] not in (draws[7][1], draws_of("t", exchange(7))[0])
 
 
 def look(*items):
     notes = Notes()
-    lane = MutantLane(1.0, "seed", DEFAULT, notes.note)
+    lane = MutantLane(1.0, DEFAULT, notes.note)
     for item in items:
-        lane.look(item)
+        lane.look(item, draws_of("seed", item.exchange)[1])
     return notes
 
 

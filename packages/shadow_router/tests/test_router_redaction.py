@@ -3,7 +3,6 @@
 import gzip
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -307,7 +306,7 @@ def test_work_is_bounded_when_a_request_and_its_answer_are_huge():
     predictions = [{**ANSWER["predictions"][0], "label": label} for label in labels]
     shadow = {**ANSWER, "predictions": predictions}
     answer = Observation(200, "application/json", "", json.dumps(shadow).encode(), 1.0)
-    asked = replace(exchange({"inputs": rows}), live_body=answer.body)
+    asked = exchange({"inputs": rows})._replace(live_body=answer.body)
     rules = redacting("name")
     item = comparison_of("r", asked, answer, rules, KEY)
     flip = item.difference._replace(fate="label_flip")

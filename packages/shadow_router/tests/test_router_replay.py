@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import pytest
 from router_fakes import ANSWER, FakeServer, answer_bytes
@@ -55,7 +54,7 @@ def command(*arguments, **settings):
 def numbered(count, answer=ANSWER):
     body = json.dumps(answer).encode()
     return [
-        replace(EXCHANGE, request_body=b'{"inputs": [%d]}' % number, live_body=body)
+        EXCHANGE._replace(request_body=b'{"inputs": [%d]}' % number, live_body=body)
         for number in range(count)
     ]
 
@@ -70,8 +69,8 @@ def recording(path, exchanges, requests=None, **header):
     "exchange",
     [
         EXCHANGE,
-        replace(EXCHANGE, request_body=b"\xff\x00", live_body=b"\x80"),
-        replace(EXCHANGE, live_status=0, live_headers={}, live_ms=0.0, live_body=b""),
+        EXCHANGE._replace(request_body=b"\xff\x00", live_body=b"\x80"),
+        EXCHANGE._replace(live_status=0, live_headers={}, live_ms=0.0, live_body=b""),
     ],
 )
 def test_exchange_is_the_same_after_writing_and_reading(exchange):
@@ -149,7 +148,7 @@ def test_log_keeps_to_its_cap_and_loses_the_oldest(tmp_path):
     written = log(tmp_path, cap=64 * 1024)
     noise = [os.urandom(3000) for _ in range(60)]
     for number, body in enumerate(noise):
-        one = replace(EXCHANGE, request_id=f"r-{number}", request_body=body)
+        one = EXCHANGE._replace(request_id=f"r-{number}", request_body=body)
         written.write([one])
     written.close()
     files = sorted(tmp_path.iterdir())
@@ -297,9 +296,9 @@ def test_replay_is_invalid_when_a_version_changes(tmp_path):
 
 def test_replay_sends_nothing_that_may_not_be_repeated(tmp_path, shadow):
     odd = [
-        replace(EXCHANGE, target=b"/v1/delete"),
-        replace(EXCHANGE, method="DELETE"),
-        replace(EXCHANGE, target=b"/v1/predict?x=1"),
+        EXCHANGE._replace(target=b"/v1/delete"),
+        EXCHANGE._replace(method="DELETE"),
+        EXCHANGE._replace(target=b"/v1/predict?x=1"),
     ]
     path = recording(tmp_path / "r.gz", odd)
     _, _, fates = replayed(path, "--shadow", shadow.url)
@@ -308,7 +307,7 @@ def test_replay_sends_nothing_that_may_not_be_repeated(tmp_path, shadow):
 
 
 def test_replay_leaves_out_what_live_failed_on(tmp_path, shadow):
-    bad = [replace(EXCHANGE, live_status=500), replace(EXCHANGE, live_status=0)]
+    bad = [EXCHANGE._replace(live_status=500), EXCHANGE._replace(live_status=0)]
     path = recording(tmp_path / "r.gz", bad)
     _, _, fates = replayed(path, "--shadow", shadow.url)
     assert fates == {"skipped_live_failed": 2}
@@ -318,7 +317,7 @@ def test_replay_leaves_out_what_live_failed_on(tmp_path, shadow):
 def test_replay_goes_by_the_rules_of_a_file(tmp_path, shadow):
     rules = tmp_path / "rules.yml"
     rules.write_text("profile: infra\nmirror:\n- POST /score\n")
-    path = recording(tmp_path / "r.gz", [replace(EXCHANGE, target=b"/score")])
+    path = recording(tmp_path / "r.gz", [EXCHANGE._replace(target=b"/score")])
     _, bundle, fates = replayed(path, "--shadow", shadow.url, "--rules", rules)
     assert fates == {"match": 1}
     assert bundle["rules"]["profile"] == "infra"
@@ -370,5 +369,5 @@ def test_recorded_fields_go_when_rules_name_them(start, live, shadow, tmp_path):
 
 
 def test_bodies_that_are_no_text_are_written_in_base64():
-    line = json.loads(encode_exchange(replace(EXCHANGE, request_body=b"\xff")))
+    line = json.loads(encode_exchange(EXCHANGE._replace(request_body=b"\xff")))
     assert line["base64"] == base64.b64encode(b"\xff").decode() and "body" not in line

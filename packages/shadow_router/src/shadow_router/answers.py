@@ -1,7 +1,7 @@
 """Reading a prediction out of an answer's bytes; pure."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,6 +14,10 @@ from shadow_router.rules import Rules
 
 Table = Mapping[str, float]
 _LONGEST_LABEL = 256
+_KEPT_HEADERS = {
+    name.encode(): name
+    for name in ("content-type", "content-encoding", "server-timing")
+}
 
 
 class Prediction(NamedTuple):
@@ -128,6 +132,30 @@ def _optional(document: Document, path: str) -> str:
     return str(values[0])[:80] if values else ""
 
 
+def kept_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return what is looked at of an answer's headers, by names in lower case."""
+    return {
+        known: value.decode("latin-1")
+        for name, value in headers
+        if (known := _KEPT_HEADERS.get(name.lower()))
+    }
+
+
+def observation_of(
+    status: int, headers: Mapping[str, str], body: bytes, latency_ms: float
+) -> Observation:
+    """Return an answer with its kept headers as an observation."""
+    get = headers.get
+    return Observation(
+        status,
+        get("content-type", ""),
+        get("content-encoding", ""),
+        body,
+        latency_ms,
+        predict_ms(get("server-timing", "")),
+    )
+
+
 def media_type(observation: Observation) -> str:
     """Return the content type without its parameters, in lower case."""
     return _media_type(observation.content_type)
@@ -138,6 +166,7 @@ def _media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
+@lru_cache(maxsize=4096)
 def predict_ms(server_timing: str) -> float | None:
     """
     Return milliseconds of the `predict` metric of a `Server-Timing` header.

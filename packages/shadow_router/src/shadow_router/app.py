@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from loguru import logger
 
+from shadow_router.answers import kept_headers
 from shadow_router.asgi import (
     Headers,
     Receive,
@@ -33,8 +34,6 @@ from shadow_router.mirror import Mirror, Selection
 from shadow_router.records import Exchange, Fate
 from shadow_router.settings import Settings
 from shadow_router.shedding import Shedder
-
-_KEPT_FROM_LIVE = (b"content-type", b"content-encoding", b"server-timing")
 
 
 @dataclass(slots=True)
@@ -142,25 +141,33 @@ class RouterApp:
         """Return an answer that must be streamed, or None with a short one noted."""
         body = await read_body(receive, self._cap)
         began = time.perf_counter()
-        async with asyncio.timeout(self._timeout_s) as deadline:
-            if body.is_over_cap:
+        if body.is_over_cap:
+            async with asyncio.timeout(self._timeout_s) as deadline:
                 answer = await self._send_long(visit, body, receive, deadline)
-            else:
-                answer = await self._send_whole(visit, body.content)
-            visit.live_status, visit.live_headers = answer.status, answer.headers
-            if answer.status >= 500:
-                visit.skip(Fate.SKIPPED_LIVE_FAILED)
-            length = answer.content_length
-            if length is not None and length <= self._cap:
-                try:
-                    visit.live_body = await answer.read(self._cap)
-                finally:
-                    answer.release()
+                is_whole = await self._read_short(visit, answer)
+        else:
+            answer = await self._send_whole(visit, body.content)
+            is_whole = await self._read_short(visit, answer)
         visit.live_ms = (time.perf_counter() - began) * 1e3
         if visit.is_repeatable:
             # Like with like: other paths may take as long as they take.
             self._shedder.note(visit.live_ms)
-        return None if length is not None and length <= self._cap else answer
+        return None if is_whole else answer
+
+    async def _read_short(self, visit: _Visit, answer: Answer) -> bool:
+        """Note the answer; return whether its body is short, and noted as well."""
+        visit.live_status, visit.live_headers = answer.status, answer.headers
+        if answer.status >= 500:
+            visit.skip(Fate.SKIPPED_LIVE_FAILED)
+        length = answer.content_length
+        if length is None or length > self._cap:
+            answer.without_deadline()
+            return False
+        try:
+            visit.live_body = await answer.read(self._cap)
+        finally:
+            answer.release()
+        return True
 
     async def _send_whole(self, visit: _Visit, body: bytes) -> Answer:
         visit.request_body = body
@@ -238,11 +245,6 @@ class RouterApp:
         await send_body(send, body)
 
     def _exchange(self, visit: _Visit) -> Exchange:
-        kept = {
-            name.lower().decode("ascii"): value.decode("latin-1")
-            for name, value in visit.live_headers
-            if name.lower() in _KEPT_FROM_LIVE
-        }
         return Exchange(
             request_id=visit.request_id,
             at_ns=visit.at_ns,
@@ -251,11 +253,11 @@ class RouterApp:
             headers=self._selection.headers_for_shadow(visit.headers),
             request_body=visit.request_body,
             live_status=visit.live_status,
-            live_headers=kept,
+            live_headers=kept_headers(visit.live_headers),
             live_ms=visit.live_ms,
             live_body=visit.live_body,
         )
 
 
 def _has_length(headers: Headers) -> bool:
-    return any(name == b"content-length" for name, _ in headers)
+    return b"content-length" in [name for name, _ in headers]

@@ -6,6 +6,7 @@ open. Together with the committed fates they account for everything handed to it
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,10 +19,10 @@ from shadow_router.books import SUFFIX, WriterTally, find_books, read_page
 from shadow_router.breaker import Breaker
 from shadow_router.comparisons import comparison_of, failed
 from shadow_router.errors import FrameInvalid
-from shadow_router.frames import Hello, decode_exchange, decode_hello, read_frame
+from shadow_router.frames import Hello, Intake, decode_exchange, decode_hello
 from shadow_router.lanes import SelfTest
 from shadow_router.recorder import Recorder
-from shadow_router.records import Comparison, Difference, Exchange, Fate, Flow
+from shadow_router.records import Difference, Exchange, Fate, Flow
 from shadow_router.redaction import Redactor
 from shadow_router.rules import Rules
 from shadow_router.settings import Settings
@@ -30,8 +31,8 @@ from shadow_router.store import Joined, Store, StoreFailed, TrueLabel
 from shadow_router.switches import Switches
 from shadow_router.writer import Writer
 
-# Small: what waits for a slow shadow should wait in the router's bounded queue.
-_STREAM_LIMIT = 64 * 1024
+# Few: what waits for a slow shadow should wait in the router's bounded queue.
+_MOST_WAITING = 64
 _FINALISE_EVERY_S = 1.0
 
 
@@ -39,6 +40,7 @@ _FINALISE_EVERY_S = 1.0
 class _Router:
     """What the collector knows of one router process."""
 
+    id: str
     tally: WriterTally
     taken: int = 0
     open: int = 0
@@ -69,9 +71,11 @@ class Collector:
         self._rules = rules
         self._redactor = Redactor(rules, key)
         self._recorder = recorder
-        self._slots = asyncio.Semaphore(settings.shadow_concurrency)
+        self._most_workers = settings.shadow_concurrency
         self._routers: dict[str, _Router] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: deque[tuple[_Router, bytes]] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._paused: set[Intake] = set()
         self._connections: set[asyncio.Task[None]] = set()
         self._background: list[asyncio.Task[None]] = []
         read = partial(read_pages, directory, ())
@@ -97,8 +101,9 @@ class Collector:
         await self._finalise_ended()
         self._socket = socket
         socket.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(
-            self._serve_router, str(socket), limit=_STREAM_LIMIT
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(
+            lambda: Intake(self._meet), str(socket)
         )
         self._background = [
             asyncio.create_task(self._writer.run()),
@@ -118,12 +123,16 @@ class Collector:
             task.cancel()
         if self._connections:
             await asyncio.wait(self._connections)
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace_s)
-        for judging in list(self._tasks):
-            judging.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if self._workers:
+            await asyncio.wait(self._workers, timeout=grace_s)
+        while self._waiting:
+            router, _ = self._waiting.popleft()
+            self._writer.count(router.id, Fate.DROPPED_SHUTDOWN)
+            self._close_one(router)
+        for working in list(self._workers):
+            working.cancel()
+        if self._workers:
+            await asyncio.wait(self._workers)
         await self._lanes.stop()
         if self._recorder is not None:
             self._recording.cancel()
@@ -143,38 +152,34 @@ class Collector:
 
     # One connection
 
-    async def _serve_router(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _meet(self, intake: Intake) -> None:
+        task = asyncio.create_task(self._serve_router(intake))
         self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def _serve_router(self, intake: Intake) -> None:
         try:
-            greeting = await read_frame(reader)
+            greeting = await intake.greeting()
             if greeting is not None:
-                hello = decode_hello(greeting)
-                await self._take_from(hello, reader)
+                await self._take_from(decode_hello(greeting), intake)
                 # Everything taken is stored: the router may forget it.
-                writer.write(b"\x01")
-                await writer.drain()
-        except (FrameInvalid, ConnectionError, FileNotFoundError, StoreFailed) as error:
+                intake.confirm()
+        except (FrameInvalid, FileNotFoundError, StoreFailed) as error:
             logger.warning("a router's connection ended: {}", type(error).__name__)
         except asyncio.CancelledError:
             # A stop: what was taken is settled by `stop`, the rest stays handed.
             pass
         finally:
-            self._connections.discard(task)
-            writer.close()
+            intake.close()
 
-    async def _take_from(self, hello: Hello, reader: asyncio.StreamReader) -> None:
+    async def _take_from(self, hello: Hello, intake: Intake) -> None:
         router = await self._known(hello.router_id)
         # An earlier connection of the same router is first seen to its end.
         async with router.turn:
             self._settle_crash(hello, router)
             router.is_connected = True
             try:
-                while (frame := await read_frame(reader)) is not None:
-                    await self._take(hello.router_id, router, frame)
+                await intake.hand_on(partial(self._take, router, intake))
             finally:
                 router.is_connected = False
             await self._wait_idle(router)
@@ -184,7 +189,7 @@ class Collector:
         if router_id not in self._routers:
             tally = WriterTally(self._directory / f"{router_id}{SUFFIX}")
             settled = await asyncio.to_thread(self._store.settled, router_id)
-            router = _Router(tally, taken=settled + tally.value)
+            router = _Router(router_id, tally, taken=settled + tally.value)
             self._routers.setdefault(router_id, router)
         return self._routers[router_id]
 
@@ -196,19 +201,18 @@ class Collector:
             self._writer.count(hello.router_id, Fate.DROPPED_CRASH, lost)
             router.taken += lost
 
-    async def _take(self, router_id: str, router: _Router, frame: bytes) -> None:
+    def _take(self, router: _Router, intake: Intake, frame: bytes) -> None:
         router.taken += 1
         router.open += 1
         router.idle.clear()
-        try:
-            await self._slots.acquire()
-        except asyncio.CancelledError:
-            self._writer.count(router_id, Fate.DROPPED_SHUTDOWN)
-            self._close_one(router)
-            raise
-        task = asyncio.create_task(self._judge(router_id, router, frame))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._waiting.append((router, frame))
+        if len(self._workers) < self._most_workers:
+            worker = asyncio.create_task(self._work())
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+        elif len(self._waiting) >= _MOST_WAITING:
+            intake.pause()
+            self._paused.add(intake)
 
     def _close_one(self, router: _Router) -> None:
         router.open -= 1
@@ -222,7 +226,17 @@ class Collector:
 
     # One exchange
 
-    async def _judge(self, router_id: str, router: _Router, frame: bytes) -> None:
+    async def _work(self) -> None:
+        """Judge one exchange after the other until none waits."""
+        while self._waiting:
+            router, frame = self._waiting.popleft()
+            if self._paused and len(self._waiting) < _MOST_WAITING // 2:
+                for intake in self._paused:
+                    intake.resume()
+                self._paused.clear()
+            await self._judge(router, frame)
+
+    async def _judge(self, router: _Router, frame: bytes) -> None:
         exchange: Exchange | None = None
         try:
             exchange = decode_exchange(frame)
@@ -231,28 +245,23 @@ class Collector:
             is_killed = self._switches.is_killed
             if is_killed or not self._breaker.admits():
                 fate = Fate.DROPPED_SHED if is_killed else Fate.DROPPED_BREAKER
-                self._writer.count(router_id, fate)
+                self._writer.count(router.id, fate)
                 return
-            comparison = await self._compare(router_id, exchange)
-            self._breaker.watch(comparison.difference.fate)
-            self._writer.add(comparison)
+            answer = await self._caller.call(exchange)
+            key = self._redactor.digest_key
+            found = comparison_of(router.id, exchange, answer, self._rules, key)
+            self._lanes.look(found)
+            self._breaker.watch(found.difference.fate)
+            self._writer.add(self._redactor.comparison(found))
         except asyncio.CancelledError:
-            self._writer.count(router_id, Fate.DROPPED_SHUTDOWN)
+            self._writer.count(router.id, Fate.DROPPED_SHUTDOWN)
         except Exception as error:
             # A fault of ours must not pass for one of the shadow's.
             logger.error("a comparison failed: {}", type(error).__name__)
             difference = Difference(Fate.INTERNAL_ERROR, type(error).__name__)
-            self._writer.add(failed(router_id, exchange, difference))
+            self._writer.add(failed(router.id, exchange, difference))
         finally:
-            self._slots.release()
             self._close_one(router)
-
-    async def _compare(self, router_id: str, exchange: Exchange) -> Comparison:
-        answer = await self._caller.call(exchange)
-        key = self._redactor.digest_key
-        found = comparison_of(router_id, exchange, answer, self._rules, key)
-        self._lanes.look(found)
-        return self._redactor.comparison(found)
 
     # Books
 

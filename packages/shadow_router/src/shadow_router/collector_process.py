@@ -22,7 +22,7 @@ from shadow_router.http_client import HttpClient, parse_origin
 from shadow_router.identities import IdentityWatch, watched
 from shadow_router.labels import Labels
 from shadow_router.marks import Marks
-from shadow_router.processes import rules_of, stop_event
+from shadow_router.processes import rules_of, settle_memory, stop_event
 from shadow_router.recorder import open_recorder
 from shadow_router.report import PrivateApp
 from shadow_router.rules import Rules
@@ -79,7 +79,7 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
         recorder = open_recorder(settings.record_dir, rules, *caps)
     store = Store(directory, settings.store_url, keep_of(settings))
     store.note_rules(rules)
-    shadow = HttpClient(parse_origin(settings.shadow_url))
+    shadow = HttpClient(parse_origin(settings.shadow_url), settings.shadow_timeout_s)
     caller = ShadowCaller(settings, shadow)
     switches = Switches(directory, settings.sample_rate)
     keys = prepare_keys(directory, settings.control_key_file)
@@ -88,6 +88,7 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
         settings, rules, directory, store, caller, switches, key, recorder
     )
     await collector.start(meeting)
+    settle_memory()
     identities = _identities(settings, rules, collector, switches)
     asking = asyncio.create_task(identities.run()) if watched(rules) else None
     hour = Hour(lambda: count_now(directory, settings.store_url))

@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime
 
-from shadow_router.answers import predict_ms
+from shadow_router.answers import observation_of
 from shadow_router.compare import compare
 from shadow_router.inputs import evidence_of
 from shadow_router.records import Comparison, Difference, Exchange, Observation
@@ -11,15 +11,8 @@ from shadow_router.rules import Rules
 
 def live_observation(exchange: Exchange) -> Observation:
     """Return live's side of an exchange."""
-    headers = exchange.live_headers
-    return Observation(
-        status=exchange.live_status,
-        content_type=headers.get("content-type", ""),
-        content_encoding=headers.get("content-encoding", ""),
-        body=exchange.live_body,
-        latency_ms=exchange.live_ms,
-        predict_ms=predict_ms(headers.get("server-timing", "")),
-    )
+    headers, body = exchange.live_headers, exchange.live_body
+    return observation_of(exchange.live_status, headers, body, exchange.live_ms)
 
 
 def comparison_of(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from typing import cast
+from typing import NoReturn, cast
 
 import httptools
 
@@ -10,6 +10,7 @@ from shadow_router.errors import UpstreamBroken
 
 _HEAD_CAP = 64 * 1024
 _HIGH_WATER = 256 * 1024
+_LATE = "no whole answer in time"
 
 
 class Connection(asyncio.Protocol):
@@ -18,6 +19,8 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.transport: asyncio.Transport
         self.idle_since = 0.0
+        #: How many requests it has had: a deadline is about one of them.
+        self.number = 0
         self._waiter: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._lost = False
@@ -25,6 +28,7 @@ class Connection(asyncio.Protocol):
 
     def begin(self, head_only: bool) -> None:
         """Forget the last answer and expect one to the next request."""
+        self.number += 1
         self._parser = httptools.HttpResponseParser(self)
         self._head_only = head_only
         self._head_bytes = 0
@@ -135,14 +139,23 @@ class Connection(asyncio.Protocol):
         return not (self._lost or self.transport.is_closing())
 
     async def wait_for_head(self) -> None:
-        """Return once the status is known; UpstreamBroken if it never will be."""
+        """
+        Return once the status is known.
+
+        Raises
+        ------
+        TimeoutError
+            If the deadline is over before.
+        UpstreamBroken
+            If it never will be.
+        """
         while not (self.status or self.fault):
             await self._wait()
         if self.fault and not self.status:
-            raise UpstreamBroken(self.fault)
+            self._raise()
 
     async def next_chunk(self) -> bytes:
-        """Return the next piece, b"" after the last; UpstreamBroken if cut short."""
+        """Return the next piece, b"" after the last; raises as `wait_for_head`."""
         while not (self.chunks or self.complete or self.fault):
             await self._wait()
         if self.chunks:
@@ -153,8 +166,24 @@ class Connection(asyncio.Protocol):
                 self.transport.resume_reading()
             return chunk
         if self.fault:
-            raise UpstreamBroken(self.fault)
+            self._raise()
         return b""
+
+    def whole(self) -> bytes | None:
+        """Return the body if it is here in one piece, and take it; None if not."""
+        if not self.complete or len(self.chunks) != 1:
+            return None
+        self._buffered = 0
+        return self.chunks.popleft()
+
+    def expire(self, number: int) -> None:
+        """End the request of that number, unless it has its answer."""
+        if number == self.number and not self.complete:
+            self._fail(_LATE)
+
+    def without_deadline(self) -> None:
+        """Have what is left of the answer take as long as it takes."""
+        self.number += 1
 
     def cut_short(self) -> None:
         """Note that a request was not sent to its end: the next may not follow it."""
@@ -187,6 +216,11 @@ class Connection(asyncio.Protocol):
         self.fault = fault
         self._wake()
         self.transport.abort()
+
+    def _raise(self) -> NoReturn:
+        if self.fault is _LATE:
+            raise TimeoutError(_LATE)
+        raise UpstreamBroken(self.fault)
 
     def _wake(self) -> None:
         if self._waiter and not self._waiter.done():

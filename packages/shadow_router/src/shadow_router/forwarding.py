@@ -1,10 +1,10 @@
 """What is passed on and what ends at this hop: pure functions over headers."""
 
 import re
-import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from random import Random
 
 from shadow_router.asgi import Headers, Receive, Scope, problem
 
@@ -26,6 +26,8 @@ _NEVER_DROPPED = frozenset(
     (b"content-encoding", b"content-length", b"content-type", b"host", b"x-request-id")
 )
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+# Seeded by the system, which is not asked again for each id.
+_random = Random()
 #: Extension of the ASGI scope: the request target as the client wrote it.
 TARGET = "shadow_router.target"
 #: Extension of the ASGI scope: a callable that says whether the client has gone.
@@ -49,7 +51,7 @@ def request_headers(headers: Headers) -> tuple[Headers, str]:
     if _REQUEST_ID.fullmatch(request_id):
         kept = [header for header in headers if header[0] not in dropped]
         return kept, request_id.decode("ascii")
-    made = secrets.token_hex(16)
+    made = f"{_random.getrandbits(128):032x}"
     dropped = dropped | {b"x-request-id"}
     kept = [header for header in headers if header[0] not in dropped]
     return [*kept, (b"x-request-id", made.encode("ascii"))], made

@@ -8,6 +8,7 @@ parsing is left to httptools.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from time import monotonic
@@ -87,7 +88,15 @@ class Answer:
             If it is longer than `cap` bytes.
         UpstreamBroken
             If it is cut short.
+        TimeoutError
+            If the client's deadline is over first.
         """
+        whole = self._connection.whole()
+        if whole is not None:
+            # As most are: nothing to wait for.
+            if len(whole) > cap:
+                raise UpstreamTooLarge(f"the answer is longer than {cap} bytes")
+            return whole
         parts: list[bytes] = []
         size = 0
         while chunk := await self._connection.next_chunk():
@@ -97,17 +106,35 @@ class Answer:
             parts.append(chunk)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def without_deadline(self) -> None:
+        """Have what is left of the answer take as long as it takes."""
+        self._connection.without_deadline()
+
     def release(self) -> None:
         """Give the connection back, or cut it if the answer was not read whole."""
         self._client.take_back(self._connection)
 
 
 class HttpClient:
-    """Connections to one origin; as many as there are requests in flight."""
+    """
+    Connections to one origin; as many as there are requests in flight.
 
-    def __init__(self, origin: Origin) -> None:
+    Parameters
+    ----------
+    origin : Origin
+        Where the server listens.
+    timeout_s : float or None
+        Until when `send` must have an answer, and `read` its body; by default whenever.
+    """
+
+    def __init__(self, origin: Origin, timeout_s: float | None = None) -> None:
         self.origin = origin
+        self._timeout_s = timeout_s
         self._idle: list[Connection] = []
+        # In the order in which they end: one timer serves them all, where one for each
+        # request would cost more than sending it.
+        self._deadlines: deque[tuple[float, Connection, int]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
 
     async def send(
         self, head: bytes, body: bytes = b"", *, head_only: bool = False
@@ -121,9 +148,20 @@ class HttpClient:
             If no connection can be made.
         UpstreamBroken
             If the connection breaks or answers something other than HTTP.
+        TimeoutError
+            If the client's deadline is over first.
         """
-        connection = await self._connection()
-        connection.begin(head_only)
+        connection = self._kept()
+        if connection is not None:
+            connection.begin(head_only)
+            self._watch(connection)
+        else:
+            async with asyncio.timeout(self._timeout_s) as deadline:
+                connection = await self._connect()
+            connection.begin(head_only)
+            if (when := deadline.when()) is not None:
+                loop = asyncio.get_running_loop()
+                loop.call_at(when, connection.expire, connection.number)
         try:
             connection.transport.write(head + body)
             await connection.wait_for_head()
@@ -135,8 +173,8 @@ class HttpClient:
     async def send_streamed(
         self, head: bytes, pieces: AsyncIterator[bytes], *, head_only: bool = False
     ) -> Answer:
-        """Send one request whose body is still arriving; raises as `send` does."""
-        connection = await self._connection()
+        """Send one request whose body is still arriving; there is no deadline."""
+        connection = self._kept() or await self._connect()
         connection.begin(head_only)
         try:
             await connection.write(head)
@@ -177,6 +215,8 @@ class HttpClient:
 
     def close(self) -> None:
         """Close the connections that wait for a request."""
+        if self._timer is not None:
+            self._timer.cancel()
         for connection in self._idle:
             connection.transport.close()
         self._idle.clear()
@@ -186,13 +226,16 @@ class HttpClient:
         while self._idle and self._idle[0].idle_since < limit:
             self._idle.pop(0).transport.close()
 
-    async def _connection(self) -> Connection:
+    def _kept(self) -> Connection | None:
         limit = monotonic() - MAX_IDLE_S
         while self._idle:
             connection = self._idle.pop()
             if connection.is_open and connection.idle_since >= limit:
                 return connection
             connection.transport.close()
+        return None
+
+    async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
         try:
             _, connection = await loop.create_connection(
@@ -204,6 +247,34 @@ class HttpClient:
         except OSError as error:
             raise UpstreamRefused(type(error).__name__) from None
         return connection
+
+    def _watch(self, connection: Connection) -> None:
+        if self._timeout_s is None:
+            return
+        loop = asyncio.get_running_loop()
+        deadlines = self._deadlines
+        while deadlines and _is_over(*deadlines[0][1:]):
+            deadlines.popleft()
+        when = loop.time() + self._timeout_s
+        deadlines.append((when, connection, connection.number))
+        if self._timer is None:
+            self._timer = loop.call_at(when, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        deadlines = self._deadlines
+        while deadlines:
+            when, connection, number = deadlines[0]
+            if not _is_over(connection, number) and when > loop.time():
+                self._timer = loop.call_at(when, self._expire)
+                return
+            connection.expire(number)
+            deadlines.popleft()
+
+
+def _is_over(connection: Connection, number: int) -> bool:
+    return connection.complete or connection.number != number
 
 
 async def _upload(connection: Connection, pieces: AsyncIterator[bytes]) -> None:

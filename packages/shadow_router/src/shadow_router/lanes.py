@@ -8,7 +8,6 @@ touches an exchange's fate, and neither is counted as traffic.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from hashlib import blake2b
 from time import monotonic
@@ -36,10 +35,11 @@ _FAILED_SHARE = 0.01
 _SLOWER = 2.0
 
 
-def draw_of(seed: str, lane: Lane, exchange: Exchange) -> int:
-    """Return the number of 64 bits that a lane draws for an exchange."""
-    text = f"{lane} {exchange.at_ns} {exchange.request_id}".encode()
-    return int.from_bytes(blake2b(text, digest_size=8, key=seed.encode()).digest())
+def draws_of(seed: str, exchange: Exchange) -> tuple[int, int]:
+    """Return two numbers of 64 bits: what each of the lanes draws for an exchange."""
+    text = f"{exchange.at_ns} {exchange.request_id}".encode()
+    digest = blake2b(text, digest_size=16, key=seed.encode()).digest()
+    return int.from_bytes(digest[:8]), int.from_bytes(digest[8:])
 
 
 def is_chosen(draw: int, share: float) -> bool:
@@ -59,13 +59,12 @@ def _is_about_the_caller(status: int) -> bool:
 class MutantLane:
     """Spoils answers and notes which of them the comparison finds."""
 
-    def __init__(self, share: float, seed: str, rules: Rules, note: Note) -> None:
-        self._share, self._seed = share, seed
+    def __init__(self, share: float, rules: Rules, note: Note) -> None:
+        self._share = share
         self._rules, self._note = rules, note
 
-    def look(self, item: Comparison) -> None:
+    def look(self, item: Comparison, draw: int) -> None:
         """Try one mutant of an exchange that was just compared, if it is chosen."""
-        draw = draw_of(self._seed, Lane.MUTANTS, item.exchange)
         if not is_chosen(draw, self._share) or not 200 <= item.live.status < 300:
             return
         base = self._base(item)
@@ -95,10 +94,11 @@ class MutantLane:
 class NoiseLane:
     """Asks live a second time, one request at a time, while live is well."""
 
-    def __init__(self, settings: Settings, seed: str, rules: Rules, note: Note) -> None:
-        self._share, self._seed = settings.noise_share, seed
+    def __init__(self, settings: Settings, rules: Rules, note: Note) -> None:
+        self._share = settings.noise_share
         self._rules, self._note = rules, note
-        self._client = HttpClient(parse_origin(settings.live_url))
+        origin = parse_origin(settings.live_url)
+        self._client = HttpClient(origin, settings.shadow_timeout_s)
         self._caller = ShadowCaller(settings, self._client)
         self._asking: asyncio.Task[None] | None = None
         self._rests_until = 0.0
@@ -106,11 +106,10 @@ class NoiseLane:
         self._usual_ms = self._lately_ms = 0.0
         self._seen: dict[str, tuple[int, int]] = {}
 
-    def look(self, item: Comparison) -> None:
+    def look(self, item: Comparison, draw: int) -> None:
         """Ask live again if the exchange is chosen and nothing speaks against it."""
         exchange = item.exchange
         self._time(exchange.live_ms)
-        draw = draw_of(self._seed, Lane.LIVE_AGAINST_LIVE, exchange)
         if not is_chosen(draw, self._share) or not self._may_ask(exchange):
             return
         self._asking = asyncio.create_task(self._ask(item, draw))
@@ -161,7 +160,7 @@ class NoiseLane:
         exchange = item.exchange
         kept = (pair for pair in exchange.headers if pair[0] not in _NOT_ASKED_AGAIN)
         ours = (b"x-request-id", b"again-%016x" % draw)
-        marked = replace(exchange, headers=(*kept, ours, MARK))
+        marked = exchange._replace(headers=(*kept, ours, MARK))
         again = await self._caller.call(marked)
         if not isinstance(again, Observation) or _is_about_the_caller(again.status):
             self._rest()
@@ -178,14 +177,16 @@ class SelfTest:
     """Both lanes; a fault in either touches nothing but itself."""
 
     def __init__(self, settings: Settings, seed: str, rules: Rules, note: Note) -> None:
-        self._noise = NoiseLane(settings, seed, rules, note)
-        self._mutants = MutantLane(settings.mutant_share, seed, rules, note)
+        self._seed = seed
+        self._noise = NoiseLane(settings, rules, note)
+        self._mutants = MutantLane(settings.mutant_share, rules, note)
 
     def look(self, item: Comparison) -> None:
         """Take note of an exchange that was just compared, before it is redacted."""
-        for lane in (self._noise, self._mutants):
+        noise, mutants = draws_of(self._seed, item.exchange)
+        for lane, draw in ((self._noise, noise), (self._mutants, mutants)):
             try:
-                lane.look(item)
+                lane.look(item, draw)
             except Exception as error:
                 logger.error("a lane failed: {}", type(error).__name__)
 

@@ -16,8 +16,6 @@ from shadow_router.forwarding import IS_GONE, TARGET, refusal
 HEAD_BYTES = 16 * 1024
 #: Requests that may wait for their turn on one connection.
 MOST_PIPELINED = 16
-#: Requests that may wait for their turn on one connection.
-MOST_PIPELINED = 16
 
 
 class _Enough(Exception):

@@ -35,6 +35,9 @@ class Fate(StrEnum):
     SKIPPED_REFUSED = "skipped_refused"
     INTERNAL_ERROR = "internal_error"
 
+    # An enumeration hashes by Python code; fates are counted all the time.
+    __hash__ = str.__hash__
+
 
 class Lane(StrEnum):
     """What tests the measurement itself."""
@@ -68,8 +71,7 @@ LOST = tuple(fate for fate in Fate if fate.startswith("dropped_")) + (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(NamedTuple):
     """One request with live's answer, as the router hands it to the collector."""
 
     request_id: str

@@ -7,7 +7,6 @@ quotes them. What cannot be looked through is withheld whole.
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from hashlib import blake2b
 from urllib.parse import unquote_plus
 
@@ -57,6 +56,7 @@ class Redactor:
         self._paths = [parse_path(path) for path in named.fields]
         self._parameters = {name.lower() for name in named.parameters}
         self._headers = {name.lower().encode("latin-1") for name in named.headers}
+        self._secret_headers = SECRET_HEADERS | self._headers
         self._policy = rules.keep_inputs
         self._hides_inputs = rules.keep_inputs != "values"
         self._key = key
@@ -78,11 +78,11 @@ class Redactor:
         exchange, shadow = item.exchange, item.shadow
         if item.difference.fate not in DISCREPANCIES:
             # Nobody will look at these bodies: the store has no place for them.
-            exchange = replace(exchange, request_body=b"", live_body=b"")
+            exchange = exchange._replace(request_body=b"", live_body=b"")
             shadow = shadow and shadow._replace(body=b"")
         exchange = self._exchange(exchange, secrets)
         if self._policy == "hash" and item.exchange.request_body:
-            exchange = replace(exchange, request_body=_hashes(item))
+            exchange = exchange._replace(request_body=_hashes(item))
         said = self._said(item.difference, secrets)
         is_quoted = secrets.are_in(list(_texts(item)))
         return item._replace(
@@ -116,7 +116,7 @@ class Redactor:
         found += [
             value.decode("latin-1")
             for name, value in exchange.headers
-            if self._is_secret_header(name)
+            if name in self._secret_headers
         ]
         if _REQUEST_ID in self._headers:
             found.append(exchange.request_id)
@@ -140,22 +140,21 @@ class Redactor:
     def _is_secret_parameter(self, name: str) -> bool:
         return self._hides_inputs or unquote_plus(name).lower() in self._parameters
 
-    def _is_secret_header(self, name: bytes) -> bool:
-        return name in SECRET_HEADERS or name in self._headers
-
     # What is kept
 
     def _without_headers(self, exchange: Exchange) -> Exchange:
-        kept = tuple(h for h in exchange.headers if not self._is_secret_header(h[0]))
-        is_same = len(kept) == len(exchange.headers)
-        return exchange if is_same else replace(exchange, headers=kept)
+        secret = self._secret_headers
+        for name, _ in exchange.headers:
+            if name in secret:
+                kept = tuple(one for one in exchange.headers if one[0] not in secret)
+                return exchange._replace(headers=kept)
+        return exchange
 
     def _exchange(self, exchange: Exchange, secrets: Secrets) -> Exchange:
         kept = self._without_headers(exchange)
         live = exchange.live_headers.items()
         body = self._body(exchange.live_body, exchange.live_status, secrets)
-        return replace(
-            kept,
+        return kept._replace(
             request_id=self._request_id(exchange.request_id, secrets),
             target=self._target(exchange.target),
             headers=tuple(

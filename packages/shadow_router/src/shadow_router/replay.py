@@ -71,7 +71,10 @@ class Replay:
         self._store = Store(directory)
         self._store.note_rules(rules)
         urls = [url for url in (live, shadow) if url != RECORDED]
-        self._clients = {url: HttpClient(parse_origin(url)) for url in urls}
+        self._clients = {
+            url: HttpClient(parse_origin(url), settings.shadow_timeout_s)
+            for url in urls
+        }
         callers = {
             url: ShadowCaller(settings, client) for url, client in self._clients.items()
         }
@@ -127,8 +130,7 @@ class Replay:
             if isinstance(answer, Difference):
                 return Fate.SKIPPED_LIVE_FAILED
             timing = answer.predict_ms
-            exchange = replace(
-                exchange,
+            exchange = exchange._replace(
                 live_status=answer.status,
                 live_headers={
                     "content-type": answer.content_type,

@@ -12,7 +12,7 @@ from shadow_router.crowd import Crowd
 from shadow_router.directory import prepare_directory, socket_path
 from shadow_router.http_client import HttpClient, parse_origin
 from shadow_router.mirror import Mirror, Selection
-from shadow_router.processes import rules_of, stop_event
+from shadow_router.processes import rules_of, settle_memory, stop_event
 from shadow_router.server import WebServer, bind
 from shadow_router.settings import Settings
 from shadow_router.shedding import Shedder
@@ -53,7 +53,7 @@ async def _router(settings: Settings, lifeline: int | None) -> None:
     if switches.state.is_closed:
         logger.warning("this run is closed: nothing is copied")
     books = RouterBooks(directory)
-    live = HttpClient(parse_origin(settings.live_url))
+    live = HttpClient(parse_origin(settings.live_url), settings.live_timeout_s)
     mirror = Mirror(settings, books, meeting)
     selection = Selection(settings, rules, switches)
     shedder = Shedder(settings.shed_ratio)
@@ -61,6 +61,7 @@ async def _router(settings: Settings, lifeline: int | None) -> None:
     crowd = Crowd(settings.connections, settings.body_cap_bytes, books.count_refused)
     server = WebServer(app, listener, crowd)
     await server.start()
+    settle_memory()
     handing = asyncio.create_task(mirror.run())
     shedding = asyncio.create_task(_shed(shedder, selection, books))
     host, port = listener.getsockname()[:2]
