@@ -102,6 +102,16 @@ class Started:
 
     def resident_mb(self, half: str) -> float:
         """Return resident memory of the process `router` or `collector`."""
+        pages = int((self._process(half) / "statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def core_s(self, half: str) -> float:
+        """Return the seconds that `router` or `collector` had of a core so far."""
+        stat = (self._process(half) / "stat").read_text()
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def _process(self, half: str) -> Path:
         mark = f"SHADOW_ROUTER_PRIVATE_PORT={self.private.rpartition(':')[2]}"
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -109,8 +119,7 @@ class Started:
                 settings = (folder / "environ").read_bytes().split(b"\0")
                 is_half = half.encode() in command and b"--only" in command
                 if is_half and mark.encode() in settings:
-                    pages = int((folder / "statm").read_text().split()[1])
-                    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+                    return folder
         raise CannotStart(f"no {half} is running")
 
 

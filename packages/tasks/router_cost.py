@@ -13,45 +13,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import random
-import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from proxies import PROXIES, Router, Started, Upstreams, hung_server
-from replay import bounds, service
+from replay import service
+from router_load import Load
 from services import CannotStart
 
-SEED, BODIES = 1936, 20_000
 #: Many enough for a steady rate, each of them pausing between requests.
-HELD_CONNECTIONS, HELD_SECONDS = 64, 15
+HELD_CONNECTIONS = 64
+HALVES = ("router", "collector")
 STORED = ("match", "within_tolerance", "proba_shift", "label_flip")
-
-WRK = """
-local requests, at = {{}}, 0
-init = function(args)
-  for body in io.lines({bodies!r}) do
-    requests[#requests + 1] = wrk.format("POST", "/v1/predict",
-      {{["Content-Type"] = "application/json"}}, body)
-  end
-end
-request = function() at = at % #requests + 1; return requests[at] end
-{delay}
-done = function(summary, latency, all)
-  local e = summary.errors
-  print(string.format("FIGURES %d %d %d", summary.requests, summary.duration,
-    e.connect + e.read + e.write + e.status + e.timeout))
-end
-"""
 
 
 @dataclass(frozen=True)
@@ -63,97 +41,9 @@ class Figures:
     rate: float
     stored: float
     loss: float
-
-
-@dataclass(frozen=True)
-class Load:
-    """Requests to send, for how long, and how quickly by the paced client."""
-
-    folder: Path
-    seconds: float
-    pace: float
-
-    @property
-    def bodies(self) -> list[bytes]:
-        """Return the bodies that were written, a request each."""
-        return (self.folder / "bodies.jsonl").read_bytes().splitlines()
-
-    def write(self, live: str) -> None:
-        """Write bodies of one random row each."""
-        with urllib.request.urlopen(f"{live}/v1/model") as answer:
-            features = json.load(answer)["features"]
-        generator = random.Random(SEED)
-        path = self.folder / "bodies.jsonl"
-        with path.open("w") as file:
-            for _ in range(BODIES):
-                row = {
-                    one["name"]: round(generator.uniform(*bounds(one)), 4)
-                    for one in features
-                }
-                print(json.dumps({"inputs": [row]}), file=file)
-
-    def paced(self, port: int) -> list[float]:
-        """Return milliseconds of requests on one connection, sent at a pace."""
-        times: list[float] = []
-        bodies, pause = self.bodies, 1 / self.pace
-        with socket.create_connection(("127.0.0.1", port)) as connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            due = time.perf_counter()
-            for number in range(int(self.seconds * self.pace)):
-                due += pause
-                time.sleep(max(0.0, due - time.perf_counter()))
-                began = time.perf_counter()
-                connection.sendall(request(bodies[number % len(bodies)]))
-                read_answer(connection)
-                times.append((time.perf_counter() - began) * 1e3)
-        return times
-
-    def full(
-        self, port: int, seconds: float, connections: int = 16, pause_ms: float = 0
-    ) -> float:
-        """Return requests a second, with or without a pause of each connection."""
-        wrk = shutil.which("wrk")
-        if wrk is None:
-            raise CannotStart("wrk is not installed; on Debian: apt install wrk")
-        delay = f"delay = function() return {pause_ms:.3f} end" if pause_ms else ""
-        script = self.folder / "wrk.lua"
-        bodies = str(self.folder / "bodies.jsonl")
-        script.write_text(WRK.format(bodies=bodies, delay=delay))
-        command = [wrk, "--threads", "1", "--connections", str(connections)]
-        command += ["--duration", f"{seconds:g}s", "--script", str(script)]
-        url = f"http://127.0.0.1:{port}/v1/predict"
-        done = subprocess.run([*command, url], capture_output=True, text=True)
-        figures = done.stdout.partition("FIGURES ")[2].split()
-        if len(figures) != 3 or figures[2] != "0":
-            raise CannotStart(f"wrk met errors:\n{done.stdout}{done.stderr}")
-        return int(figures[0]) / int(figures[1]) * 1e6
-
-
-def request(body: bytes) -> bytes:
-    """Return a request with a body."""
-    head = "POST /v1/predict HTTP/1.1\r\nHost: e\r\nContent-Type: application/json"
-    return f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-
-
-def read_answer(connection: socket.socket) -> None:
-    """Read one answer whole; raise CannotStart if it is not a success."""
-    data = b""
-    while (end := data.find(b"\r\n\r\n")) < 0:
-        data += receive(connection)
-    head = data[:end].lower()
-    if not head.startswith(b"http/1.1 200 "):
-        raise CannotStart(f"the answer was {data[:200]!r}")
-    length = int(head.partition(b"content-length: ")[2].split(b"\r\n")[0])
-    while len(data) < end + 4 + length:
-        data += receive(connection)
-
-
-def receive(connection: socket.socket) -> bytes:
-    """Return what has come; raise CannotStart at the end of the stream."""
-    data = connection.recv(65536)
-    if not data:
-        raise CannotStart("the connection ended before the answer did")
-    return data
+    #: Microseconds of a core that router and collector took for a request.
+    router_us: float = 0.0
+    collector_us: float = 0.0
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -209,16 +99,20 @@ def measure(load: Load, started: Started) -> Figures:
     times = load.paced(started.port)
     after = started.fates() if started.private else {}
     loss = lost(before, after) / max(1, len(times))
+    if not started.private:
+        rate = load.full(started.port, load.seconds)
+        return Figures(*middle_and_tail(times), rate, 0.0, 0.0)
+    cores = [started.core_s(half) for half in HALVES]
     before, began = after, time.monotonic()
     rate = load.full(started.port, load.seconds)
-    if not started.private:
-        return Figures(*middle_and_tail(times), rate, 0.0, 0.0)
     seconds = started.settled_at() - began
+    cores = [started.core_s(half) - s for half, s in zip(HALVES, cores, strict=True)]
     after = started.fates()
     stored = sum(after[name] - before[name] for name in STORED)
     sent = sum(after.values()) - sum(before.values())
     loss = max(loss, lost(before, after) / max(1, sent))
-    return Figures(*middle_and_tail(times), rate, stored / seconds, loss)
+    each = (core / sent * 1e6 for core in cores)
+    return Figures(*middle_and_tail(times), rate, stored / seconds, loss, *each)
 
 
 def lost(before: Mapping[str, int], after: Mapping[str, int]) -> int:
@@ -237,13 +131,14 @@ def table(found: Mapping[str, Sequence[Figures]]) -> Iterator[str]:
     """Yield the lines of the table, and what the bars are about."""
     middle = {name: median(figures) for name, figures in found.items()}
     direct = middle["direct"]
-    yield f"{'':22}{'paced':>24}{'full':>28}"
-    heads = ("p50 ms", "added", "p99 ms", "req/s", "stored/s", "loss")
-    yield f"{'':22}" + "".join(f"{head:>9}" for head in heads)
+    yield f"{'':22}{'paced':>24}{'full':>28}{'core us/req':>18}"
+    heads = ("p50 ms", "added", "p99 ms", "req/s", "stored/s", "loss", "router")
+    yield f"{'':22}" + "".join(f"{head:>9}" for head in heads) + f"{'collector':>11}"
     for name, one in middle.items():
         yield (
             f"{name:22}{one.p50_ms:9.3f}{one.p50_ms - direct.p50_ms:+9.3f}"
             f"{one.p99_ms:9.3f}{one.rate:9,.0f}{one.stored:9,.0f}{one.loss:9.2%}"
+            f"{one.router_us:9.1f}{one.collector_us:11.1f}"
         )
     off = [*found["router, shadow off"], *found["router, off again"]]
     tails = [one.p99_ms for one in off]
@@ -260,6 +155,7 @@ def median(figures: Sequence[Figures]) -> Figures:
 
 def held(load: Load, upstreams: Upstreams, rate: float) -> str:
     """Return what the router makes of a steady rate, which no queue can flatter."""
+    seconds = 4 * load.seconds
     with Router("router", 1.0).running(upstreams) as started:
         pause_ms = HELD_CONNECTIONS / rate * 1e3
         for _ in range(3):
@@ -268,12 +164,12 @@ def held(load: Load, upstreams: Upstreams, rate: float) -> str:
             taken_ms = HELD_CONNECTIONS / sent * 1e3 - pause_ms
             pause_ms = max(0.001, HELD_CONNECTIONS / rate * 1e3 - taken_ms)
         before = started.fates()
-        sent = load.full(started.port, HELD_SECONDS, HELD_CONNECTIONS, pause_ms)
+        sent = load.full(started.port, seconds, HELD_CONNECTIONS, pause_ms)
         after = started.fates()
     stored = sum(after[name] - before[name] for name in STORED)
     share = lost(before, after) / (sum(after.values()) - sum(before.values()))
     return (
-        f"held at 2 x nginx's mirror ({rate:,.0f} req/s) for {HELD_SECONDS} s: "
+        f"held at 2 x nginx's mirror ({rate:,.0f} req/s) for {seconds:g} s: "
         f"{sent:,.0f} req/s, {stored:,} stored, {share:.2%} lost"
     )
 
@@ -286,7 +182,7 @@ def watch_memory(load: Load, upstreams: Upstreams, requests: int) -> None:
         while sent < requests:
             load.full(started.port, load.seconds)
             sent = sum(started.fates().values())
-            router, collector = map(started.resident_mb, ("router", "collector"))
+            router, collector = map(started.resident_mb, HALVES)
             print(f"{sent:10,}{router:11.1f}{collector:14.1f}", flush=True)
         print(f"lost: {lost({}, started.fates()) / sent:.2%}")
 

@@ -73,7 +73,7 @@ class LabelTotals:
 
 
 def write_flips(
-    connection: sa.Connection, firsts: Iterable[tuple[str, int, Unit]]
+    connection: sa.Connection, found: Iterable[tuple[str, int, Unit]]
 ) -> None:
     """Keep which request brought each new input on which the versions disagree."""
     rows = [
@@ -85,8 +85,7 @@ def write_flips(
             "shadow": unit.row.shadow,
             "margin": unit.row.margin,
         }
-        for request_id, row, unit in firsts
-        if unit.row.is_flip
+        for request_id, row, unit in found
     ]
     insert(connection, flips, rows)
 

@@ -52,7 +52,7 @@ def write_samples(
     connection: sa.Connection, items: Iterable[Comparison], limits: Limits
 ) -> Limits:
     """Add the inputs that belong to the sample; return the limits from now on."""
-    rows = [row for item in items for row in _sampled(item, limits)]
+    rows = list(_sampled(items, limits))
     if not rows:
         return limits
     insert_missing(connection, samples, rows)
@@ -64,9 +64,11 @@ def write_samples(
     return changed
 
 
-def _sampled(item: Comparison, limits: Limits) -> Iterable[dict[str, object]]:
-    for unit in item.units:
-        stratum = "flip" if unit.row.is_flip else "agree"
+def _sampled(
+    items: Iterable[Comparison], limits: Limits
+) -> Iterable[dict[str, object]]:
+    for unit in (unit for item in items for unit in item.units):
+        stratum = "agree" if unit.row.live == unit.row.shadow else "flip"
         limit = limits.get(stratum)
         if unit.source and (limit is None or unit.digest < limit):
             yield {

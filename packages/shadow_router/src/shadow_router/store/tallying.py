@@ -36,8 +36,8 @@ class _Sums:
         self.fresh: dict[bytes, bytes] = {}
         #: Requests that failed at first and now have labels.
         self.filled: dict[bytes, bytes] = {}
-        #: New inputs, with request id and row.
-        self.firsts: list[tuple[str, int, Unit]] = []
+        #: New inputs on which the versions disagree, with request id and row.
+        self.flips: list[tuple[str, int, Unit]] = []
         self.counts: Counter[str] = Counter()
         self.distance = self.squared_distance = 0.0
         self.pairs: Counter[tuple[str, str]] = Counter()
@@ -68,7 +68,8 @@ class _Sums:
             else:
                 self._remember(unit.digest, labels)
                 self._take_unit(unit, item.exchange.at_ns // _MINUTE_NS)
-                self.firsts.append((item.exchange.request_id, at, unit))
+                if unit.row.is_flip:
+                    self.flips.append((item.exchange.request_id, at, unit))
         self._take_latencies(item)
 
     def _remember(self, digest: bytes, labels: bytes) -> None:
@@ -145,7 +146,7 @@ def write_evidence(connection: sa.Connection, items: Sequence[Comparison]) -> No
     sums.close()
     _write_inputs(connection, sums)
     _write_sums(connection, sums)
-    write_flips(connection, sums.firsts)
+    write_flips(connection, sums.flips)
 
 
 def _known(connection: sa.Connection, digests: list[bytes]) -> dict[bytes, bytes]:
