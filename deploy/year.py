@@ -43,6 +43,9 @@ BAD_MODEL_AT = 80 * DAY + 10 * 60
 BAD_RELEASE_AT = 150 * DAY + 14 * 60
 DEAD_ZONE_AT = 220 * DAY + 11 * 60
 BURST_AT = 300 * DAY + 20 * 60
+DEPLOY_EVERY, DEPLOY_AT = 14 * DAY, 10 * 60
+#: As in modules/http_service: how many of the tasks stay while others replace them.
+HEALTHY_SHARE = 1.0
 
 
 @dataclass
@@ -50,6 +53,7 @@ class Year:
     """What happened: requests, errors by cause, minutes to detect, tasks by day."""
 
     requests: float = 0.0
+    deploys: int = 0
     errors: dict[str, float] = field(default_factory=dict)
     detected: dict[str, str] = field(default_factory=dict)
     task_minutes: int = 0
@@ -93,12 +97,15 @@ def simulate() -> Year:
         coming.append(max(wanted(rate), *coming[-15:]))
         tasks = coming[-1 - START_MINUTES]
         alive = tasks - tasks // 2 if DEAD_ZONE_AT <= minute < dead_until() else tasks
-        capacity = alive * per_task()
+        since_deploy = minute % DEPLOY_EVERY - DEPLOY_AT
+        is_replacing = 0 <= since_deploy <= START_MINUTES
+        year.deploys += since_deploy == 0
+        capacity = alive * per_task() * (HEALTHY_SHARE if is_replacing else 1)
         year.requests += requests
         year.task_minutes += tasks
-        year.fail(
-            "burst" if rate > 3 * MEAN_RATE else "overload", 60 * (rate - capacity)
-        )
+        usual = "deploys" if is_replacing else "overload"
+        cause = "burst" if rate > 3 * MEAN_RATE else usual
+        year.fail(cause, 60 * (rate - capacity))
         if minute == DEAD_ZONE_AT:
             # Half of the tasks are called in vain until they are found out.
             year.fail("dead zone", rate * UNHEALTHY_S / 2)
@@ -153,7 +160,8 @@ def year_table(year: Year) -> str:
         "| what happened | requests without an answer | time to detect |",
         "|---|---:|---|",
     ]
-    lines += ["| 26 deploys, drained | 0 | |"]
+    lost = year.errors.get("deploys", 0)
+    lines += [f"| {year.deploys} deploys, drained | {lost:,.0f} | |"]
     lines += [
         f"| {one} | {year.errors.get(one, 0):,.0f} | {year.detected[one]} |"
         for one in causes

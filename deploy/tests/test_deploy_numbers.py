@@ -58,3 +58,10 @@ def test_tasks_carry_the_load_when_a_zone_fails():
         n = capacity.tasks(rate, capacity.API_REQUESTS_PER_S, capacity.API)
         one = capacity.API_REQUESTS_PER_S * capacity.VIRTUAL_PROCESSOR
         assert n / 2 * one >= rate
+
+
+def test_a_year_loses_requests_when_deploys_leave_too_few_tasks(monkeypatch, played):
+    assert "deploys" not in played.errors
+    monkeypatch.setattr(year, "HEALTHY_SHARE", 0.1)
+    assert year.simulate().errors["deploys"] > 0
+    assert year.simulate().deploys == played.deploys == 27
