@@ -2,10 +2,12 @@
 What every suite shares: how many workers it has, and which tests it leaves to CI.
 
 A laptop leaves out what is marked slow; ``CI=true``, a ``-m`` of yours or a test named
-by its ``::`` runs it too.
+by its ``::`` runs it too. Of a test that is marked ``slow(after=1)``, the first case is
+quick and those after it are slow.
 """
 
 import os
+from collections import Counter
 
 import hypothesis
 import pytest
@@ -16,8 +18,9 @@ hypothesis.settings.load_profile("patient")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return two workers a core: most tests wait for processes most of the time."""
-    return min(8, 2 * len(os.sched_getaffinity(0)))
+    """Return one worker a core; two where slow tests wait for what they started."""
+    cores = len(os.sched_getaffinity(0))
+    return min(8, 2 * cores if os.environ.get("CI") else cores)
 
 
 def leaves_out_slow(config: pytest.Config) -> bool:
@@ -38,6 +41,18 @@ def pytest_collection_modifyitems(
     """Leave out what is marked slow, unless all of it was asked for."""
     if not leaves_out_slow(config):
         return
-    slow = [item for item in items if item.get_closest_marker("slow")]
+    slow = slow_of(items)
     config.hook.pytest_deselected(items=slow)
     items[:] = [item for item in items if item not in slow]
+
+
+def slow_of(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return what is marked slow, but for the first cases that the mark leaves."""
+    slow, cases = [], Counter[str]()
+    for item in items:
+        name = item.nodeid.partition("[")[0]
+        cases[name] += 1
+        marker = item.get_closest_marker("slow")
+        if marker and cases[name] > marker.kwargs.get("after", 0):
+            slow.append(item)
+    return slow

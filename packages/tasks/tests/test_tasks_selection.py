@@ -16,11 +16,15 @@ def test_quick(): pass
 
 @pytest.mark.slow
 def test_slow(): pass
+
+@pytest.mark.slow(after=1)
+@pytest.mark.parametrize("case", "abc")
+def test_some(case): pass
 """
 
 
 def run(folder: Path, *arguments: str, **environment: str) -> str:
-    """Return the last line of pytest on a quick and a slow test."""
+    """Return the last line of pytest on a quick and a slow test, and one between."""
     folder.joinpath("test_both.py").write_text(SUITE)
     ours = {k: v for k, v in os.environ.items() if k != "CI"}
     settings = ("-c", str(ROOT / "tox.ini"), "--rootdir", str(ROOT))
@@ -35,15 +39,17 @@ def run(folder: Path, *arguments: str, **environment: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
+@pytest.mark.slow(after=2)
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [
-        ((), {}, "1 passed, 1 deselected"),
-        ((), {"CI": "true"}, "2 passed in"),
-        (("-m", "slow"), {}, "1 passed, 1 deselected"),
+        (("-n", "2"), {}, "2 passed in"),
+        ((), {}, "2 passed, 3 deselected"),
+        ((), {"CI": "true"}, "5 passed in"),
+        (("-m", "slow"), {}, "4 passed, 1 deselected"),
         (("test_both.py::test_slow",), {}, "1 passed in"),
-        (("-n", "2"), {"CI": "true"}, "2 passed in"),
-        (("-n", "2"), {}, "1 passed in"),
+        (("test_both.py::test_some[c]",), {}, "1 passed in"),
+        (("-n", "2"), {"CI": "true"}, "5 passed in"),
     ],
 )
 def test_slow_tests_are_left_out_when_on_a_laptop(
