@@ -57,6 +57,7 @@ def test_python_example_prints_what_is_said_when_it_is_run(server, names, capsys
     assert [f"{second}\n"] == blocks_of("text")
 
 
+@pytest.mark.slow
 def test_python_example_comes_again_when_it_is_told_to(names):
     with start_server(IRIS_API_RECORDS="/dev/full") as server:
         with httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:

@@ -120,6 +120,7 @@ def connect(port, content):
     return connection
 
 
+@pytest.mark.slow
 def test_half_a_head_is_held_for_ever_when_uvicorn_is_left_alone():
     # What the deadline is for; were this to fail, it would be superfluous.
     with serve(HttpToolsProtocol, answer_with_a_megabyte) as (port, _):
@@ -191,6 +192,7 @@ def test_refused_connection_is_cut_when_the_client_does_not_close_it():
             wait_until_empty(crowd)
 
 
+@pytest.mark.slow
 def test_head_is_late_when_it_comes_byte_by_byte(server):
     with connect(server.port, b"GET /livez HTTP/1.1\r\n") as client:
         client.settimeout(0.2)
@@ -204,6 +206,7 @@ def test_head_is_late_when_it_comes_byte_by_byte(server):
     raise AssertionError("never refused")
 
 
+@pytest.mark.slow
 def test_request_is_answered_when_the_server_was_suspended_in_the_middle_of_it():
     with start_server(stdout=subprocess.DEVNULL) as server:
         with connect(server.port, b"GET /livez HTTP/1.1\r\n") as client:
@@ -215,6 +218,7 @@ def test_request_is_answered_when_the_server_was_suspended_in_the_middle_of_it()
             assert client.recv(65536)[9:12] == b"200"
 
 
+@pytest.mark.slow
 def test_kept_connection_ends_in_silence_when_it_is_idle_too_long():
     with start_server(stdout=subprocess.DEVNULL, IRIS_API_IDLE_S="1") as server:
         with connect(server.port, GET) as client:

@@ -241,6 +241,7 @@ def test_rows_are_counted_exactly_when_they_were_answered(fresh):
     }
 
 
+@pytest.mark.slow
 def test_values_fall_into_the_bins_of_the_manifest_when_counted(fresh):
     # One value below all edges, one on each, one above all.
     edges = MANIFEST.features[2].histogram.edges
@@ -329,6 +330,7 @@ def test_input_error_is_counted_when_an_input_is_refused(server, body, field, re
     assert scrape(server.port).value(name, **labels) == before + 1
 
 
+@pytest.mark.slow
 def test_every_fault_is_counted_when_only_twenty_are_listed(fresh):
     fresh.predict({"inputs": [{}] * 100})
     page = scrape(fresh.port)
@@ -338,6 +340,7 @@ def test_every_fault_is_counted_when_only_twenty_are_listed(fresh):
     assert page.value(name, field="other", reason="not_listed") == 380
 
 
+@pytest.mark.slow
 def test_failed_record_is_counted_and_its_rows_are_not_when_the_disk_is_full():
     with start_server(IRIS_API_RECORDS="/dev/full") as server:
         assert server.predict({"inputs": [ROW]}).status == 503

@@ -127,12 +127,14 @@ def test_openapi_example_is_real_when_a_prediction_is_refused(
     assert without_id(reply.json) == expected
 
 
+@pytest.mark.slow
 def test_openapi_example_is_real_when_nothing_can_be_recorded(openapi):
     expected = example_of(openapi, "/v1/predict", "post", 503, "no record")
     with start_server(IRIS_API_RECORDS="/dev/full") as full:
         assert without_id(full.predict(GOOD).json) == expected
 
 
+@pytest.mark.slow
 def test_openapi_examples_are_real_when_clients_are_kept_out(openapi, tmp_path):
     key, line = make_key("somebody")
     (tmp_path / "keys").write_text(f"{line}\n")

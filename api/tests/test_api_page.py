@@ -32,6 +32,7 @@ def test_page_shows_the_answer_of_the_api_when_opened(page, server):
     assert widths == pytest.approx(list(answer["probabilities"].values()), abs=0.005)
 
 
+@pytest.mark.slow
 def test_page_tells_model_and_accuracy_when_opened(page, server):
     card = server.send("GET", "/v1/model").json
     assert page.title() == f"Predict the species · iris_model {card['version']}"
@@ -44,6 +45,7 @@ def test_page_tells_model_and_accuracy_when_opened(page, server):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["docs", "v1/model"])
 def test_page_links_to_what_is_there_when_followed(page, server, path):
     assert page.locator(f'nav a[href="{path}"]').count() == 1
@@ -59,6 +61,7 @@ def test_answer_follows_when_a_slider_is_moved_by_keyboard(page, server):
     expect_prediction(page, ask(server, {**ROW, "petal_length_cm": 4.4}))
 
 
+@pytest.mark.slow
 def test_slider_is_reached_when_tab_is_pressed_from_the_skip_link(page):
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
@@ -67,6 +70,7 @@ def test_slider_is_reached_when_tab_is_pressed_from_the_skip_link(page):
     expect(page.get_by_role("slider", name="Sepal length")).to_be_focused()
 
 
+@pytest.mark.slow
 def test_each_class_is_found_when_its_example_is_chosen(page):
     for name in ("virginica", "versicolor", "setosa"):
         page.get_by_role("group", name="Example rows").get_by_text(name).click()
@@ -76,6 +80,7 @@ def test_each_class_is_found_when_its_example_is_chosen(page):
     expect(page.get_by_role("button", pressed=True)).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_value_beyond_the_slider_is_asked_when_it_is_typed(page, server):
     field = page.get_by_label("Sepal width in cm, exact value")
     field.fill("12.25")
@@ -83,6 +88,7 @@ def test_value_beyond_the_slider_is_asked_when_it_is_typed(page, server):
     expect(page.locator("#curl")).to_contain_text('"sepal_width_cm": 12.25')
 
 
+@pytest.mark.slow
 def test_last_value_stays_when_what_is_typed_is_no_number(page):
     field = page.get_by_label("Sepal width in cm, exact value")
     field.fill("")
@@ -111,6 +117,7 @@ def test_notice_appears_when_a_value_lies_outside_the_data(page):
     expect(notice).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_answer_is_announced_once_when_the_visitor_rests(page):
     expect(page.locator("#announce")).not_to_be_empty()
     page.evaluate(
@@ -129,6 +136,7 @@ def test_answer_is_announced_once_when_the_visitor_rests(page):
     assert page.evaluate("heard") == [f"{label}, {share()}. "]
 
 
+@pytest.mark.slow
 def test_scatter_shows_every_training_row_when_axes_change(page):
     marks = page.locator("#plot .points .mark")
     expect(marks).to_have_count(150)
@@ -145,6 +153,7 @@ def test_scatter_shows_every_training_row_when_axes_change(page):
     )
 
 
+@pytest.mark.slow
 def test_scatter_moves_the_point_when_it_is_clicked(page, server):
     page.locator("#plot").scroll_into_view_if_needed()
     mark = page.locator("#plot .points .mark").nth(149)  # 5.1 and 1.8
@@ -155,6 +164,7 @@ def test_scatter_moves_the_point_when_it_is_clicked(page, server):
     expect(page.get_by_role("slider", name="Petal length")).to_have_value("5.1")
 
 
+@pytest.mark.slow
 def test_scatter_is_a_table_too_when_that_is_opened(page):
     page.get_by_text("The same as a table").click()
     rows = page.locator("#rows-table tbody tr")
@@ -163,6 +173,7 @@ def test_scatter_is_a_table_too_when_that_is_opened(page):
     expect(rows.nth(150)).to_have_text("virginica5.11.8")
 
 
+@pytest.mark.slow
 def test_curl_command_answers_as_the_page_does_when_run(page, server):
     page.get_by_role("button", name="virginica").click()
     expect(page.locator("#label")).to_have_text("virginica")
@@ -172,6 +183,7 @@ def test_curl_command_answers_as_the_page_does_when_run(page, server):
     expect_prediction(page, answer["predictions"][0])
 
 
+@pytest.mark.slow
 def test_python_program_answers_as_the_page_does_when_run(page):
     page.get_by_role("button", name="versicolor").click()
     expect(page.locator("#label")).to_have_text("versicolor")

@@ -8,6 +8,9 @@ from axe_playwright_python.sync_playwright import Axe
 from page_browser import watch_page
 from playwright.sync_api import expect
 
+# They work a browser hard; test_api_page has those of every day.
+pytestmark = pytest.mark.slow
+
 PHONE = {"width": 360, "height": 780}
 DESKTOP = {"width": 1240, "height": 900}
 TEXT = [  # colour of the text, colour behind it

@@ -21,6 +21,7 @@ from playwright.sync_api import expect
 from iris_api.keys import make_key
 
 
+@pytest.mark.slow
 def test_page_serves_another_model_when_it_came_without_rows(browser, tmp_path):
     with serve_model(WineModel(), tmp_path / "r.jsonl") as port:
         with watch_page(browser, port) as page:
@@ -33,6 +34,7 @@ def test_page_serves_another_model_when_it_came_without_rows(browser, tmp_path):
             expect(page.locator("#label")).to_have_text("grignolino")
 
 
+@pytest.mark.slow
 def test_names_are_text_when_they_are_markup_and_code(browser, tmp_path):
     with serve_model(HostileModel(), tmp_path / "r.jsonl") as port:
         with watch_page(browser, port) as page:
@@ -113,6 +115,7 @@ def test_page_goes_on_when_the_service_comes_back(browser, tmp_path):
     context.close()
 
 
+@pytest.mark.slow
 def test_page_says_that_it_waits_when_the_record_cannot_be_written(browser):
     with start_server(IRIS_API_RECORDS="/dev/full") as server:
         with watch_page(browser, server.port, refusals=(503,)) as page:
@@ -143,6 +146,7 @@ def cap_bodies(app):
     return proxy
 
 
+@pytest.mark.slow
 def test_rows_are_halved_when_something_between_takes_small_bodies(browser, tmp_path):
     names = [f'"{name.replace(chr(34), chr(34) * 2)}"' for name in NAMES]
     good = ",".join(["1"] * len(NAMES))

@@ -219,6 +219,7 @@ def test_table_is_empty_when_it_is_another_or_none(tmp_path):
     assert read_table(tmp_path / "none.csv", "0" * 64, ["a"], "kind") == Table()
 
 
+@pytest.mark.slow
 def test_page_is_served_when_the_table_did_not_come_along(tmp_path):
     import iris_model
 

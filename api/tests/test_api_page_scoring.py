@@ -10,6 +10,9 @@ from api_server import ROW
 from page_browser import watch_page
 from playwright.sync_api import expect
 
+# They work a browser hard; test_api_page has those of every day.
+pytestmark = pytest.mark.slow
+
 HEADER = "sepal_length_cm,sepal_width_cm,petal_length_cm,petal_width_cm"
 NOT_A_NUMBER = "must be a number, written without quotes"
 ADDED = [

@@ -155,6 +155,7 @@ def test_settings_are_refused_when_private_port_is_half_set(
     assert str(refused.value) == line
 
 
+@pytest.mark.slow
 def test_start_fails_with_one_line_when_the_private_port_is_busy():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -100,6 +100,7 @@ iris_model.IrisModel.check_golden_rows = check_late
 """
 
 
+@pytest.mark.slow
 def test_nobody_listens_when_the_golden_rows_are_not_yet_answered(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(LATE)
     gate, port = tmp_path / "gate", free_port()
@@ -121,6 +122,7 @@ def test_nobody_listens_when_the_golden_rows_are_not_yet_answered(tmp_path):
         process.terminate()
 
 
+@pytest.mark.slow
 def test_process_ends_and_says_where_when_its_loop_hangs():
     # Nobody empties standard output, so that writing a record never returns.
     with start_server(stdout=subprocess.PIPE, IRIS_API_HANG_S="1") as server:

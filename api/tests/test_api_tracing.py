@@ -231,6 +231,7 @@ def test_resource_names_service_and_model_when_exported(traced):
     assert resource["model.version"] == version
 
 
+@pytest.mark.slow
 def test_span_is_an_error_when_the_record_cannot_be_written():
     with collecting() as collector:
         settings = {
@@ -245,6 +246,7 @@ def test_span_is_an_error_when_the_record_cannot_be_written():
         assert (span.name, span.status.code) == ("POST /v1/predict", 2)
 
 
+@pytest.mark.slow
 def test_answers_do_not_suffer_when_the_collector_is_gone(tmp_path):
     settings = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}",
@@ -258,6 +260,7 @@ def test_answers_do_not_suffer_when_the_collector_is_gone(tmp_path):
         assert "Traceback" not in server.talk()
 
 
+@pytest.mark.slow
 def test_nothing_of_the_library_is_loaded_when_no_variable_asks_for_it(tmp_path):
     command = (sys.executable, "-X", "importtime", "-m", "iris_api")
     settings = {
@@ -273,6 +276,7 @@ def test_nothing_of_the_library_is_loaded_when_no_variable_asks_for_it(tmp_path)
         assert "opentelemetry.exporter" not in server.talk()
 
 
+@pytest.mark.slow(after=1)
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
@@ -301,6 +305,7 @@ def test_start_ends_with_one_line_when_a_variable_cannot_be_used(settings, says)
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_start_says_what_to_install_when_the_extra_is_missing():
     blocked = (
         "import sys; sys.modules['opentelemetry.exporter'] = None;"

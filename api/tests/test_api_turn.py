@@ -132,6 +132,7 @@ def test_turn_records_nothing_of_a_request_when_it_was_cancelled_before():
     assert kept.writes == [["b"]]
 
 
+@pytest.mark.slow(after=4)
 @pytest.mark.parametrize("company", [1, 2, 3, 5, 8, 31, 999])
 def test_answer_has_the_same_bits_when_other_rows_are_beside_it(company):
     # Without rows to fill up with, about one answer in ten differs in its last bit.
