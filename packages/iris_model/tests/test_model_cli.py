@@ -37,6 +37,7 @@ def test_predict_prints_one_json_line_a_row_when_asked(tmp_path: Path) -> None:
     assert run("predict", str(path)).stdout.splitlines() == done.stdout.splitlines()[:1]
 
 
+@pytest.mark.slow(after=1)
 @pytest.mark.parametrize(
     ("stdin", "says"),
     [

@@ -315,6 +315,7 @@ def timid_logarithm(step: transformation.LogTransformer, columns: Columns) -> No
     columns.put(step.variables_, columns.graph.apply("Log", matrix))
 
 
+@pytest.mark.slow(after=1)
 @pytest.mark.parametrize(
     "converter", [wrong_logarithm, trusting_logarithm, timid_logarithm]
 )

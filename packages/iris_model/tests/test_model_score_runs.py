@@ -91,6 +91,7 @@ def scheduler() -> Iterator[str]:
         yield address
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["rows.csv", "rows.parquet"])
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_score_writes_the_same_bytes_when_a_cluster_does_the_work(
@@ -103,6 +104,7 @@ def test_score_writes_the_same_bytes_when_a_cluster_does_the_work(
     assert list(summary.refused.values()) == [150]
 
 
+@pytest.mark.slow
 def test_score_says_so_in_one_line_when_no_scheduler_answers(
     tmp_path: Path, large: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,6 +223,7 @@ def test_score_leaves_nothing_when_the_disk_is_full(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_score_writes_the_same_bytes_when_they_go_to_the_disk_under_way(
     tmp_path: Path, large: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,6 +237,7 @@ def test_score_writes_the_same_bytes_when_they_go_to_the_disk_under_way(
     assert at_end.read_bytes() == under_way.read_bytes()
 
 
+@pytest.mark.slow
 def test_score_says_why_when_the_folder_of_the_output_is_missing(
     tmp_path: Path, large: Path
 ) -> None:

@@ -65,6 +65,7 @@ async def answer_at_random(arrived, writer):
     return await FakeServer.answer_well(arrived, writer)
 
 
+@pytest.mark.slow
 def test_books_balance_while_running_when_traffic_moves(live, start):
     with FakeServer(answer_at_random) as shadow:
         system = start(live.url, shadow.url, QUEUE_ITEMS=200)
@@ -99,6 +100,7 @@ def test_books_balance_when_collector_is_killed_again_and_again(live, start):
         assert after["unsettled"] == 0
 
 
+@pytest.mark.slow
 def test_books_balance_when_router_is_killed(live, start):
     with FakeServer(answer_at_random) as shadow:
         system = start(live.url, shadow.url, QUEUE_ITEMS=200)
@@ -170,6 +172,7 @@ def test_clients_are_served_and_copies_dropped_when_collector_is_frozen(
     assert sum(fates.values()) == 1000
 
 
+@pytest.mark.slow
 def test_leftovers_are_dropped_shutdown_when_there_is_no_collector(live, shadow, start):
     system = start(live.url, shadow.url, only="router", GRACE_S=0.3)
     post_many(system, 20)
@@ -244,6 +247,7 @@ def test_audit_is_red_and_names_the_difference_when_books_are_false(
     assert difference in done.stdout
 
 
+@pytest.mark.slow(after=1)
 @pytest.mark.parametrize("damage", ["not a database", "an unknown fate"])
 def test_audit_says_one_line_when_the_store_cannot_be_read(
     true_books, tmp_path, damage

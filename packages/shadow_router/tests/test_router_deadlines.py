@@ -116,6 +116,7 @@ def test_long_upload_is_not_late_when_it_goes_on(system):
             assert read_answer(stream)[0].startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.slow
 def test_slow_answer_is_waited_for_when_the_request_is_whole(shadow, start):
     import asyncio
 
@@ -138,6 +139,7 @@ def test_request_is_answered_when_the_client_sends_no_more(system):
             assert stream.read() == b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_chunked", [True, False])
 def test_request_with_its_body_is_served_when_it_offers_an_upgrade(
     live, shadow, start, is_chunked

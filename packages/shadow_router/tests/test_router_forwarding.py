@@ -202,6 +202,7 @@ def test_shadow_gets_a_header_when_it_is_asked_for(live, shadow, start):
     assert not shadow.arrived[0].values("cookie")
 
 
+@pytest.mark.slow(after=1)
 @pytest.mark.parametrize("given_id", [b"", b"has space", b"x" * 129, b"\xff"])
 def test_request_id_is_made_when_absent_or_malformed(live, shadow, start, given_id):
     system = start(live.url, shadow.url, name=f"data{len(given_id)}", only="router")
@@ -420,6 +421,7 @@ def test_pipelined_requests_are_answered_in_order_when_sent_at_once(start):
         assert bodies == [b"/a", b"/b", b"/c"]
 
 
+@pytest.mark.slow
 def test_pipelined_requests_are_refused_and_counted_when_they_are_too_many(start):
     release = threading.Event()
 

@@ -45,6 +45,7 @@ def test_digests_of_both_are_in_the_bundle_when_the_services_tell_them(start):
         assert [name for name, _ in asked.pairs] == ["host", "accept"]
 
 
+@pytest.mark.slow
 def test_verdict_is_invalid_when_an_artefact_changes_under_the_same_version(start):
     digests = ["aaa"]
     with describing(lambda: "lll") as live, describing(lambda: digests[-1]) as shadow:

@@ -46,6 +46,7 @@ def passing(tmp_path_factory):
     return directory
 
 
+@pytest.mark.slow
 def test_verdict_ends_with_0_when_all_gates_pass(passing):
     done = verdict(passing)
     assert done.returncode == 0, done.stdout
@@ -53,6 +54,7 @@ def test_verdict_ends_with_0_when_all_gates_pass(passing):
     assert "not asked    labels           no labels have arrived" in done.stdout
 
 
+@pytest.mark.slow(after=1)
 @pytest.mark.parametrize(
     ("code", "state", "evidence"),
     [
@@ -91,6 +93,7 @@ def test_bundle_holds_all_that_the_verdict_rests_on(passing):
     assert (part["limit"], part["n"], part["state"]) == (0.01, ENOUGH, "PASS")
 
 
+@pytest.mark.slow
 def test_bundle_shows_discrepancies_when_there_are_some(tmp_path):
     fill(tmp_path, count=100, flips=20)
     bundle = json.loads(verdict(tmp_path, "--json").stdout)

@@ -112,6 +112,7 @@ def test_known_flips_are_listed_apart_and_still_fail(tmp_path):
     assert "known: 20 of the 20 newest discrepancies" in verdict(tmp_path).stdout
 
 
+@pytest.mark.slow
 def test_command_marks_for_a_running_report(tmp_path):
     fill(tmp_path, count=100, flips=20)
     environment = {"SHADOW_ROUTER_DATA_DIR": str(tmp_path)}

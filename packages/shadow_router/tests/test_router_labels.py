@@ -246,6 +246,7 @@ def test_labels_reach_the_verdict_when_sent_by_post_and_by_file(system, tmp_path
     assert states["labels"] == "FAIL"
 
 
+@pytest.mark.slow(after=1)
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -50,6 +50,7 @@ def state_shown(page):
     return dict(zip(names, page.locator(".state dd").all_inner_texts(), strict=True))
 
 
+@pytest.mark.slow
 def test_rate_is_set_by_keyboard_alone(page, running):
     page.locator("#controls-open").focus()
     page.keyboard.press("Enter")
@@ -73,6 +74,7 @@ def test_rate_is_set_by_keyboard_alone(page, running):
     assert running.control("sample-rate", '{"rate": 1}')[0] == 200
 
 
+@pytest.mark.slow
 def test_rate_beyond_its_limits_is_not_even_sent(page, running):
     give_key(page, running)
     rate = page.get_by_label("Requests copied, in percent")
@@ -82,6 +84,7 @@ def test_rate_beyond_its_limits_is_not_even_sent(page, running):
     assert running.report()["controls"] == OPEN
 
 
+@pytest.mark.slow
 def test_kill_switch_goes_on_and_off(page, running):
     give_key(page, running)
     page.get_by_role("button", name="Stop calling the shadow").click()
@@ -96,6 +99,7 @@ def test_kill_switch_goes_on_and_off(page, running):
     assert running.report()["changes"][-1]["who"] == "local"
 
 
+@pytest.mark.slow
 def test_run_is_closed_only_when_it_is_confirmed(browser, live, shadow, start):
     system = start(live.url, shadow.url)
     with watch_page(browser, f"http://127.0.0.1:{system.private}/") as page:
@@ -117,6 +121,7 @@ def test_run_is_closed_only_when_it_is_confirmed(browser, live, shadow, start):
         expect(page.get_by_label("Requests copied, in percent")).to_be_disabled()
 
 
+@pytest.mark.slow
 def test_wrong_key_changes_nothing_and_is_forgotten(browser, running):
     with watch_page(browser, running.url, refused=[401]) as page:
         page.get_by_role("button", name="Controls").click()
@@ -131,6 +136,7 @@ def test_wrong_key_changes_nothing_and_is_forgotten(browser, running):
         assert page.evaluate("sessionStorage.length") == 0
 
 
+@pytest.mark.slow
 def test_refusal_is_one_clear_sentence(browser, live, shadow, start):
     system = start(live.url, shadow.url)
     with watch_page(browser, f"http://127.0.0.1:{system.private}/", [409]) as page:
@@ -145,6 +151,7 @@ def test_refusal_is_one_clear_sentence(browser, live, shadow, start):
         )
 
 
+@pytest.mark.slow
 def test_key_is_kept_in_the_tab_and_nowhere_else(page, running):
     give_key(page, running)
     key = key_of(running)
@@ -158,6 +165,7 @@ def test_key_is_kept_in_the_tab_and_nowhere_else(page, running):
     assert page.evaluate("sessionStorage.length") == 0
 
 
+@pytest.mark.slow
 def test_page_says_how_to_make_a_key_when_there_is_none(browser, live, shadow, start):
     system = start(live.url, shadow.url)
     path = system.directory / "control.key"
@@ -173,6 +181,7 @@ def test_page_says_how_to_make_a_key_when_there_is_none(browser, live, shadow, s
         give_key(page, system)
 
 
+@pytest.mark.slow
 def test_discrepancy_is_marked_as_known_with_reason_and_last_day(page, running):
     before = running.report()["verdict"]["state"]
     page.locator("#filter-label_flip").click()
@@ -208,6 +217,7 @@ def test_discrepancy_is_marked_as_known_with_reason_and_last_day(page, running):
     assert found["verdict"]["state"] == before
 
 
+@pytest.mark.slow
 def test_label_is_given_by_a_button_and_leaves_the_queue(page, running):
     give_key(page, running)
     page.get_by_role("button", name="Done").click()
@@ -227,6 +237,7 @@ def test_label_is_given_by_a_button_and_leaves_the_queue(page, running):
     assert running.report()["labels"]["negative_flips"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 1240])
 def test_second_click_meets_the_button_that_keeps_the_run_open(browser, running, width):
     view = {"viewport": {"width": width, "height": 800}}
@@ -237,6 +248,7 @@ def test_second_click_meets_the_button_that_keeps_the_run_open(browser, running,
     assert running.report()["controls"] == OPEN
 
 
+@pytest.mark.slow
 def test_curl_that_is_copied_gives_a_label(page, running):
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     before = running.report()["labels"]["labelled"]
@@ -255,6 +267,7 @@ def test_curl_that_is_copied_gives_a_label(page, running):
     assert running.report()["labels"]["labelled"] == before + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1240])
 def test_controls_are_accessible_and_fit(browser, running, scheme, width):

@@ -107,6 +107,7 @@ def judged_by(name, evidence):
     return lambda n, c: GATES[name](evidence(n, c), RULES, ALPHA).state
 
 
+@pytest.mark.slow(after=1)
 @pytest.mark.parametrize(
     ("name", "evidence", "share"),
     [
@@ -136,6 +137,7 @@ def test_labels_seldom_pass_when_the_loss_lies_at_its_limit():
     assert runs_that_decide(happenings(LIMIT, seed=19), state_at) <= MOST
 
 
+@pytest.mark.slow
 def test_labels_seldom_decide_when_both_versions_are_equally_right():
     def state_at(n, c):
         # All pairs are discordant, and a net loss of none is under its limit.

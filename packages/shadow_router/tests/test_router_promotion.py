@@ -149,6 +149,7 @@ def log(repository):
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_promote_moves_the_pin_when_the_verdict_passes(repository):
     pins = repository / "api/requirements"
     old, new = (pins / "live.txt").read_text(), (pins / "shadow.txt").read_text()
@@ -287,6 +288,7 @@ def test_promote_refuses_when_a_digest_changed_during_the_run(repository):
     assert said.startswith("the verdict is INVALID, not PASS: shadow answered as ")
 
 
+@pytest.mark.slow
 def test_promote_says_so_when_only_versions_could_be_held(repository, passing):
     data = repository / ".shadow_router"
     shutil.rmtree(data)
@@ -387,6 +389,7 @@ promote(Places(api / "requirements", api / "CHANGELOG.md", index, data), 3600)
 """
 
 
+@pytest.mark.slow(after=1)
 @pytest.mark.parametrize("step", range(5))
 def test_promotion_can_be_made_and_undone_when_one_was_killed(repository, step):
     pins = repository / "api/requirements"

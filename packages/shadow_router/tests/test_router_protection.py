@@ -133,6 +133,7 @@ def exit_code(system):
     return done.returncode, bundle["verdict"]["reason"]
 
 
+@pytest.mark.slow
 def test_verdict_is_fail_when_the_shadow_only_fails_and_the_breaker_opens(live, start):
     with FakeServer(fail) as shadow:
         system = start(live.url, shadow.url, BREAKER_FAILURES=10)
@@ -144,6 +145,7 @@ def test_verdict_is_fail_when_the_shadow_only_fails_and_the_breaker_opens(live, 
     assert reason.startswith("errors: ") and "was left out" in reason
 
 
+@pytest.mark.slow
 def test_verdict_is_invalid_when_copies_are_only_lost(live, shadow, start):
     system = start(live.url, shadow.url, BREAKER_FAILURES=10)
     post_many(system, 50, "compared")

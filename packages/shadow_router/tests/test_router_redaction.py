@@ -138,6 +138,7 @@ def test_canaries_are_nowhere_when_rules_name_them(start, tmp_path, policy):
         assert str(NUMBER).encode() not in content, where
 
 
+@pytest.mark.slow
 def test_canaries_are_found_when_no_rule_names_them(start, tmp_path):
     recorded = tmp_path / "recorded"
     with FakeServer() as live, quoting() as shadow:

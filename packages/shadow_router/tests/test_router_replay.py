@@ -110,6 +110,7 @@ def test_recording_makes_the_same_bytes_each_time(tmp_path):
     assert one.read_bytes() == other.read_bytes()
 
 
+@pytest.mark.slow(after=1)
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -266,6 +267,7 @@ def test_replay_makes_the_same_fates_each_time_when_the_models_are_deterministic
         assert bundle["versions"] == {"live": ["1.0.0"], "shadow": ["2.0.0"]}
 
 
+@pytest.mark.slow
 def test_replay_is_inconclusive_when_there_is_little_to_see(tmp_path, shadow):
     path = recording(tmp_path / "r.gz", numbered(20))
     code, bundle, _ = replayed(path, "--shadow", shadow.url)
@@ -294,6 +296,7 @@ def test_replay_is_invalid_when_a_version_changes(tmp_path):
     assert "live answered as 1.0.0, 1.0.1" in done.stdout
 
 
+@pytest.mark.slow
 def test_replay_sends_nothing_that_may_not_be_repeated(tmp_path, shadow):
     odd = [
         EXCHANGE._replace(target=b"/v1/delete"),
@@ -306,6 +309,7 @@ def test_replay_sends_nothing_that_may_not_be_repeated(tmp_path, shadow):
     assert [one.target for one in shadow.arrived] == ["/v1/predict?x=1"]
 
 
+@pytest.mark.slow
 def test_replay_leaves_out_what_live_failed_on(tmp_path, shadow):
     bad = [EXCHANGE._replace(live_status=500), EXCHANGE._replace(live_status=0)]
     path = recording(tmp_path / "r.gz", bad)
@@ -314,6 +318,7 @@ def test_replay_leaves_out_what_live_failed_on(tmp_path, shadow):
     assert shadow.arrived == []
 
 
+@pytest.mark.slow
 def test_replay_goes_by_the_rules_of_a_file(tmp_path, shadow):
     rules = tmp_path / "rules.yml"
     rules.write_text("profile: infra\nmirror:\n- POST /score\n")
@@ -323,12 +328,14 @@ def test_replay_goes_by_the_rules_of_a_file(tmp_path, shadow):
     assert bundle["rules"]["profile"] == "infra"
 
 
+@pytest.mark.slow
 def test_replay_writes_the_report_when_asked(tmp_path, shadow):
     path, page = recording(tmp_path / "r.gz", numbered(3)), tmp_path / "report.html"
     command("replay", path, "--shadow", shadow.url, "--report", page)
     assert "INCONCLUSIVE" in page.read_text()
 
 
+@pytest.mark.slow
 def test_replay_refuses_answers_to_inputs_that_were_redacted(tmp_path, shadow):
     path = recording(tmp_path / "r.gz", numbered(3), redacted=("name",))
     done = command("replay", path, "--shadow", shadow.url)
@@ -337,6 +344,7 @@ def test_replay_refuses_answers_to_inputs_that_were_redacted(tmp_path, shadow):
     assert shadow.arrived == []
 
 
+@pytest.mark.slow(after=1)
 @pytest.mark.parametrize(
     ("option", "said"),
     [

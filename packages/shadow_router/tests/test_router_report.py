@@ -136,6 +136,7 @@ def test_metrics_are_few_and_hold_no_stranger_s_text_when_labels_are_hostile(hos
     assert "script" not in text
 
 
+@pytest.mark.slow
 def test_metrics_say_whether_a_router_serves_when_the_collector_is_alone(
     hostile, live, shadow, start
 ):

@@ -60,6 +60,7 @@ def test_long_inputs_are_not_sampled(tmp_path):
     assert len(kept(tmp_path)) == 1
 
 
+@pytest.mark.slow
 def test_history_grows_with_the_logarithm_of_the_evidence(tmp_path):
     fill(tmp_path, range(2000), flips=range(0, 2000, 100), batch=10)
     history = gather(tmp_path).history

@@ -41,6 +41,7 @@ def audited(directory, url):
     return audit.as_json(audit.audit(directory, store_url=SecretStr(url)))
 
 
+@pytest.mark.slow
 def test_books_of_one_run_balance_from_anywhere_when_two_routers_share_it(
     both, url, tmp_path
 ):
@@ -173,6 +174,7 @@ def test_wrong_url_is_one_line_without_the_password(stopped, name):
         assert said in done.stderr and PASSWORD not in done.stderr
 
 
+@pytest.mark.slow
 def test_wrong_password_is_one_line_without_it(postgresql, stopped):
     wrong = postgresql.url("postgres", password=PASSWORD + "-wrong")
     done = stopped.run("verdict", SHADOW_ROUTER_STORE_URL=wrong)
@@ -181,6 +183,7 @@ def test_wrong_password_is_one_line_without_it(postgresql, stopped):
     assert "password authentication failed" in done.stderr
 
 
+@pytest.mark.slow
 def test_missing_driver_is_named_with_what_to_install(stopped, tmp_path):
     blocked = tmp_path / "psycopg.py"
     blocked.write_text("raise ModuleNotFoundError(__name__, name=__name__)\n")

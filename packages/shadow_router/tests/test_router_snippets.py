@@ -63,6 +63,7 @@ def outcome(tmp_path, item, rules, server):
     return done.returncode
 
 
+@pytest.mark.slow(after=1)
 @pytest.mark.parametrize(
     ("fate", "live", "shadow", "rules"),
     [

@@ -260,6 +260,7 @@ def test_books_of_an_ended_router_are_taken_over_once(place):
 # Keeping
 
 
+@pytest.mark.slow(after=1)
 def test_rows_are_bounded_and_nothing_that_counts_changes(place):
     store = place.filled([compared(x % 50) for x in range(5000)], comparisons=100)
     before = place.tallies
@@ -311,6 +312,7 @@ def test_bodies_are_bounded_by_their_bytes(place):
     assert sums == kept
 
 
+@pytest.mark.slow(after=1)
 def test_inputs_are_bounded_and_none_counts_twice(place):
     inputs = [[compared(x) for x in range(s, s + 500)] for s in range(0, 2000, 500)]
     store = place.filled(*inputs, inputs=300)
@@ -332,6 +334,7 @@ def test_inputs_are_bounded_and_none_counts_twice(place):
     assert place.count("inputs") <= 300
 
 
+@pytest.mark.slow(after=1)
 def test_one_step_lets_go_of_a_few_thousand_at_most(place):
     store = place.filled([compared(x % 10) for x in range(5000)], comparisons=1)
     assert store.prune()
@@ -411,6 +414,7 @@ def test_summary_never_touches_the_rows_of_comparisons(place):
         assert "comparisons" in str(connection.exec_driver_sql(audited).all())
 
 
+@pytest.mark.slow(after=1)
 def test_command_prints_the_flips_of_either_engine(place):
     place.filled([compared(1), compared(2, shadow="b"), failed(3)])
     names = {"SHADOW_ROUTER_DATA_DIR": str(place.directory)}
