@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from loguru import logger
 
@@ -207,9 +208,7 @@ class Collector:
         router.idle.clear()
         self._waiting.append((router, frame))
         if len(self._workers) < self._most_workers:
-            worker = asyncio.create_task(self._work())
-            self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
+            self._workers.add(asyncio.create_task(self._work()))
         elif len(self._waiting) >= _MOST_WAITING:
             intake.pause()
             self._paused.add(intake)
@@ -235,6 +234,9 @@ class Collector:
                     intake.resume()
                 self._paused.clear()
             await self._judge(router, frame)
+        # At once, and not by a callback, which comes a turn later: what is taken in
+        # between would wait for workers that have ended, and nothing would start one.
+        self._workers.discard(cast(asyncio.Task[None], asyncio.current_task()))
 
     async def _judge(self, router: _Router, frame: bytes) -> None:
         exchange: Exchange | None = None
