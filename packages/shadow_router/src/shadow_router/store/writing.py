@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from shadow_router.books import Page
-from shadow_router.errors import ShadowRouterError
 from shadow_router.latency import histogram
 from shadow_router.records import Comparison, Fate, Flow
 from shadow_router.rules import Rules
@@ -83,7 +82,7 @@ class Store:
         try:
             with self._told(), writing(self._engine) as connection:
                 migrating.prepare(connection)
-        except ShadowRouterError:
+        except BaseException:
             self.close()
             raise
 
