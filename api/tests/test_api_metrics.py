@@ -5,6 +5,7 @@ import random
 import re
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,12 +17,16 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 import iris_model
+from iris_api.counts import CONFIDENCE_EDGES, confidence_shares
 from iris_api.errors import Fault, InvalidInputs
 from iris_api.metrics import FOLD_CALLS, Metrics
-from iris_api.predictor import load_predictor
+from iris_api.predictor import build_reference, load_predictor
+from iris_api.schemas import Reference
 
 MAX_BYTES = 50_000
 MANIFEST = iris_model.load().manifest
+LABELS = {"setosa": 50, "versicolor": 49, "virginica": 51}
+REFERENCE = Reference(LABELS, [0.5, 0.985, 0.995], [3, 90, 120], 150)
 ROUTES = {
     "/health",
     "/livez",
@@ -114,15 +119,18 @@ def test_metrics_have_the_promised_names_when_read(server):
     assert {name: family.type for name, family in families.items()} == {
         "http_server_request_duration_seconds": "histogram",
         "model_confidence_ratio": "histogram",
+        "model_confidence_reference_ratio": "gauge",
         "model_feature_reference_ratio": "gauge",
         "model_feature_value": "histogram",
         "model_info": "gauge",
         "model_input_errors": "counter",
+        "model_label_reference_ratio": "gauge",
         "model_out_of_range": "counter",
         "model_prediction_duration_seconds": "histogram",
         "model_predictions": "counter",
         "model_ready": "gauge",
         "model_records_failed": "counter",
+        "model_reference_rows": "gauge",
         "process_cpu_seconds": "counter",
         "process_max_fds": "gauge",
         "process_open_fds": "gauge",
@@ -135,14 +143,18 @@ def test_metrics_have_the_promised_names_when_read(server):
 
 def test_readme_lists_every_metric_and_its_labels(server):
     server.predict({"inputs": []})
-    families = scrape(server.port).families
+    # The installed model knows nothing of what some families tell.
+    pages = (scrape(server.port), referring(REFERENCE))
     text = (Path(__file__).parent.parent / "README.md").read_text()
     listed = dict(re.findall(r"^\| `([a-z_]+?)(?:_total)?(?:{(.+?)})?` \|", text, re.M))
-    ours = {name: f for name, f in families.items() if not name.startswith("process_")}
-    assert listed.keys() == ours.keys()
-    for name, family in ours.items():
+    ours = {name for name in pages[0].families if not name.startswith("process_")}
+    assert listed.keys() == ours
+    for name in ours:
         labels = set(listed[name].split(",")) - {""}
-        assert all(s.labels.keys() - {"le"} == labels for s in family.samples), name
+        samples = [s for page in pages for s in page.families[name].samples]
+        assert samples and all(
+            s.labels.keys() - {"le"} == labels for s in samples
+        ), name
 
 
 def test_metrics_name_the_model_when_read(server):
@@ -188,6 +200,66 @@ def test_reference_tells_the_training_table_at_the_edges_of_the_live_bins(server
         counts, total = feature.histogram.counts, sum(feature.histogram.counts)
         assert list(found.values())[0] == pytest.approx(counts[0] / total)
         assert list(found.values())[-1] == 1
+
+
+def referring(reference):
+    """The metrics of the installed model, with a reference of ours."""
+    metrics = Metrics(load_predictor().card, reference)
+    return Page(metrics.render("", True)[0].decode())
+
+
+def test_reference_tells_labels_and_confidence_when_the_model_knows_them():
+    page = referring(REFERENCE)
+    for label, rows in LABELS.items():
+        assert page.value("model_label_reference_ratio", label=label) == rows / 150
+    name = "model_confidence_reference_ratio"
+    found = {s.labels["le"]: s.value for s in page.families[name].samples}
+    live = page.families["model_confidence_ratio"].samples
+    assert [*found, "+Inf"] == [s.labels["le"] for s in live if "le" in s.labels]
+    # By hand: 0.4 is two fifths of the way from a third to the first quantile.
+    assert found["0.2"] == 0
+    assert found["0.4"] == pytest.approx(0.4 * 3 / 150)
+    assert found["0.5"] == pytest.approx(3 / 150)
+    assert found["0.99"] == pytest.approx((90 + 30 / 2) / 150)
+    assert found["1.0"] == 1
+
+
+def test_reference_tells_the_rows_of_the_table_alone_when_the_model_is_older(server):
+    page = scrape(server.port)
+    assert page.value("model_reference_rows") == 150
+    for name in ("model_label_reference_ratio", "model_confidence_reference_ratio"):
+        assert page.families[name].samples == []
+    assert build_reference(MANIFEST) is None
+
+
+def test_reference_is_that_of_the_manifest_when_it_has_one():
+    confidence = SimpleNamespace(values=[0.5, 0.985, 0.995], at_most=[3, 90, 120])
+    confidence.rows = 150
+    kept = SimpleNamespace(labels=LABELS, confidence=confidence)
+    assert build_reference(SimpleNamespace(reference=kept)) == REFERENCE
+    assert build_reference(SimpleNamespace(reference=None)) is None
+
+
+def test_confidence_of_the_table_is_unknown_when_all_of_it_is_equal():
+    page = referring(Reference(LABELS, [], [], 150))
+    assert page.families["model_confidence_reference_ratio"].samples == []
+
+
+@pytest.mark.parametrize("sureness", [1.0, 3.0, 10.0, 60.0])
+def test_confidence_of_the_table_is_about_that_of_its_rows(sureness):
+    rows = np.random.default_rng(1936).beta(sureness, 1, 5000) * 2 / 3 + 1 / 3
+    # As `iris_model` cuts its quantiles: halfway between hundredths that occur.
+    found, counts = np.unique(rows.round(2), return_counts=True)
+    halves, at_most = found[:-1] + np.diff(found) / 2, counts.cumsum()[:-1]
+    reference = Reference({}, halves.tolist(), at_most.tolist(), 5000)
+    truth = [(rows <= edge).mean() for edge in CONFIDENCE_EDGES]
+    # Far from the 0.25 at which an alarm asks.
+    assert confidence_shares(reference, 3) == pytest.approx(truth, abs=0.06)
+
+
+def test_model_s_own_document_is_as_before_when_there_is_a_reference(server):
+    fields = "name version engine target classes features steps metrics digests"
+    assert list(server.send("GET", "/v1/model").json) == [*fields.split(), "libraries"]
 
 
 @pytest.mark.parametrize(
@@ -426,7 +498,7 @@ def test_page_stays_small_when_ten_thousand_requests_are_hostile(fresh):
 
 
 def test_page_stays_small_when_every_route_gives_every_answer():
-    metrics = Metrics(load_predictor().card)
+    metrics = Metrics(load_predictor().card, REFERENCE)
     for route in ROUTES:
         for method in (*METHODS, *map(str, range(1000))):
             metrics.observe_request(method, route, 404, 1.0)

@@ -193,6 +193,8 @@ def prepare_api(role: str) -> Path:
     print(f"preparing {role}: {pinned.split()[0]}", file=sys.stderr, flush=True)
     install(python, "--require-hashes", "-r", str(locked))
     install(python, "--no-deps", "--reinstall-package", "iris_api", "./api")
+    if any(name.startswith("OTEL_") for name in os.environ):
+        install(python, "./api[otel]")
     return python.parent
 
 

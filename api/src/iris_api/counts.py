@@ -15,7 +15,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.metrics_core import Metric
 
-from iris_api.schemas import ModelCard
+from iris_api.schemas import ModelCard, Reference
 
 CALL_EDGES_S = (2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.025, 0.1)
 CONFIDENCE_EDGES = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
@@ -75,10 +75,13 @@ class AnswerCounts:
     ----------
     card : ModelCard
         Names the features, their bins and the classes.
+    reference : Reference or None
+        How the rows of the training table are answered, where the model says it.
     """
 
-    def __init__(self, card: ModelCard) -> None:
+    def __init__(self, card: ModelCard, reference: Reference | None = None) -> None:
         self._card = card
+        self._reference = reference
         self._features = [f.name for f in card.features]
         self._values = [Histogram(f.histogram.edges) for f in card.features]
         self._ranges = [(f.minimum, f.maximum) for f in card.features]
@@ -152,10 +155,16 @@ class AnswerCounts:
             outside.add_metric((name,), count)
         yield values
         yield outside
-        yield self._reference_family()
+        yield from self._reference_families()
 
-    def _reference_family(self) -> Metric:
-        """Give the training table in the shape of the live values beside it."""
+    def _reference_families(self) -> Iterator[Metric]:
+        """Give the training table in the shape of the live counts beside it."""
+        rows = max((sum(f.histogram.counts) for f in self._card.features), default=0)
+        yield GaugeMetricFamily(
+            "model_reference_rows",
+            "Rows of the training table, with which live's are compared.",
+            value=rows,
+        )
         family = GaugeMetricFamily(
             "model_feature_reference_ratio",
             "Share of the training table's values up to an edge of the bins.",
@@ -166,4 +175,63 @@ class AnswerCounts:
             shares = (counts.cumsum() / max(counts.sum(), 1)).tolist()
             for edge, share in zip(feature.histogram.edges[1:], shares, strict=True):
                 family.add_metric([feature.name, repr(float(edge))], share)
+        yield family
+        yield self._label_reference()
+        yield self._confidence_reference()
+
+    def _label_reference(self) -> Metric:
+        family = GaugeMetricFamily(
+            "model_label_reference_ratio",
+            "Share of the training table's rows, by the class they are answered with.",
+            labels=["label"],
+        )
+        labels = self._reference.labels if self._reference else {}
+        for label, rows in labels.items():
+            family.add_metric([label], rows / max(sum(labels.values()), 1))
         return family
+
+    def _confidence_reference(self) -> Metric:
+        family = GaugeMetricFamily(
+            "model_confidence_reference_ratio",
+            "Share of the training table's rows whose answer is at most so sure.",
+            labels=["le"],
+        )
+        reference, classes = self._reference, len(self._card.classes)
+        shares = confidence_shares(reference, classes) if reference else []
+        for edge, share in zip(CONFIDENCE_EDGES, shares):
+            family.add_metric([repr(edge)], share)
+        return family
+
+
+def confidence_shares(reference: Reference, classes: int) -> list[float]:
+    """
+    Return the share of the training table's rows up to each of `CONFIDENCE_EDGES`.
+
+    Parameters
+    ----------
+    reference : Reference
+    classes : int
+        How many there are: no answer is less sure than one divided by it.
+
+    Returns
+    -------
+    list of float
+        Ascending, each between 0 and 1; empty where the reference has no quantiles,
+        since it then does not say where its rows lie.
+
+    Notes
+    -----
+    Between two quantiles the rows are spread evenly, below the first of them down to
+    the least sure answer there can be, above the last up to 1. The quantiles lie
+    halfway between hundredths that occur, and the edges on hundredths; so half of the
+    rows that round to an edge are up to it, as they are where answers are not rounded.
+    An edge is wrong by the rows of its own cell at most.
+    """
+    if not reference.confidence:
+        return []
+    at_most = [0, *reference.at_most, reference.rows]
+    ends = [1 / classes, *reference.confidence, 1.0]
+    shares: list[float] = np.interp(
+        CONFIDENCE_EDGES, ends, np.array(at_most) / reference.rows
+    ).tolist()
+    return shares

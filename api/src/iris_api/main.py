@@ -59,7 +59,7 @@ def create_app(
         Where each request gets a span; None for none.
     """
     schemas = build_schemas(predictor.card)
-    metrics = Metrics(predictor.card)
+    metrics = Metrics(predictor.card, predictor.reference)
     parser = InputParser(schemas.request, [f.name for f in predictor.card.features])
     turn = Turn(predictor, records, metrics, redaction)
     prediction = Prediction(turn, parser, predictor.card)

@@ -30,7 +30,7 @@ from iris_api.errors import (
     RecordNotWritten,
     UnsupportedBody,
 )
-from iris_api.schemas import ModelCard
+from iris_api.schemas import ModelCard, Reference
 
 # What stands for every path, method or field that is not ours.
 OTHER = "other"
@@ -67,9 +67,11 @@ class Metrics(Collector):
     ----------
     card : ModelCard
         Names the features, their bins and the classes.
+    reference : Reference or None
+        How the rows of the training table are answered, where the model says it.
     """
 
-    def __init__(self, card: ModelCard) -> None:
+    def __init__(self, card: ModelCard, reference: Reference | None = None) -> None:
         self._card = card
         self._fields = frozenset(feature.name for feature in card.features)
         self._calls: list[Call] = []
@@ -81,7 +83,7 @@ class Metrics(Collector):
         self._errors: Counter[tuple[str, str]] = Counter()
         self._unrecorded = 0
         self._is_ready = False
-        self._answers = AnswerCounts(card)
+        self._answers = AnswerCounts(card, reference)
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)

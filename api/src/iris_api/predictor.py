@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import iris_model
 from iris_api.errors import Fault, InvalidInputs, ModelUnusable
-from iris_api.schemas import MAX_FAULTS, ModelCard, Rows
+from iris_api.schemas import MAX_FAULTS, ModelCard, Reference, Rows
 from iris_api.table import Table, read_table
 
 # The last rows of an odd number go through other instructions than the rest, and may
@@ -84,6 +84,8 @@ class Predictor:
     ----------
     card : ModelCard
         What the model says of itself.
+    reference : Reference or None
+        How its training table is answered, to compare live answers with.
     example : dict
         A row it was trained to know, for documentation.
     """
@@ -93,6 +95,7 @@ class Predictor:
         self._classes = tuple(model.classes)
         self._values = itemgetter(*model.feature_names)
         self.card = build_card(model.manifest)
+        self.reference = build_reference(model.manifest)
         golden = model.manifest.golden_rows[0].values
         self.example = dict(zip(model.feature_names, golden, strict=True))
 
@@ -185,6 +188,17 @@ def build_card(manifest: iris_model.Manifest) -> ModelCard:
             field: whole[field]
             for field in ("target classes features steps metrics libraries".split())
         },
+    )
+
+
+def build_reference(manifest: iris_model.Manifest) -> Reference | None:
+    """Return how the training table is answered; None before manifests of format 3."""
+    found = getattr(manifest, "reference", None)
+    if found is None:
+        return None
+    quantiles = found.confidence
+    return Reference(
+        dict(found.labels), quantiles.values, quantiles.at_most, quantiles.rows
     )
 
 

@@ -69,6 +69,26 @@ class ModelCard(BaseModel):
     libraries: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """
+    How the rows of the training table are answered by a model that has not seen them.
+
+    Attributes
+    ----------
+    labels : dict of str to int
+        Rows by class.
+    confidence, at_most : list of float, list of int
+        Quantiles of the largest probability, ascending, and how many of ``rows`` lie
+        at or below each.
+    """
+
+    labels: dict[str, int]
+    confidence: list[float]
+    at_most: list[int]
+    rows: int
+
+
 class Health(BaseModel):
     """Who is answering: this unit and the model it serves."""
 

@@ -106,8 +106,8 @@ class _Connection(asyncio.Protocol):
         if head.startswith(b"GET /arrivals "):
             twice = sum(n > 1 for n in cls.ids.values())
             return answer_bytes({"total": cls.total, "twice": twice})
-        if head.startswith(b"GET /v1/model "):
-            # The collector asks for the artefact; nobody's request.
+        if head.startswith((b"GET /v1/model ", b"GET /metrics ")):
+            # The collector asks for artefact and metrics; nobody's request.
             return _ANSWER
         cls.total += 1
         if (found := _ID.search(head)) is not None:

@@ -15,6 +15,8 @@ ANSWER = {
         }
     ],
 }
+#: What the collector itself asks services for.
+IDENTITY, METRICS = "/v1/model", "/metrics"
 
 
 def answer_bytes(document=None, *, status="200 OK", kind="application/json", extra=""):
@@ -39,10 +41,10 @@ class Arrived:
         self.pairs = [tuple(line.split(": ", 1)) for line in lines[1:] if line]
 
     @property
-    def is_identity(self):
+    def is_collectors(self):
         """Return whether the collector asks, and not a client through the router."""
         names = [name for name, _ in self.pairs]
-        return self.target == "/v1/model" and names == ["host", "accept"]
+        return self.target in (IDENTITY, METRICS) and names == ["host", "accept"]
 
     def values(self, name):
         return [value for key, value in self.pairs if key.lower() == name]
@@ -53,12 +55,12 @@ class FakeServer:
     A server on a real socket in a thread of its own.
 
     `script` gets each Arrived and a StreamWriter, writes what it likes, and returns
-    whether the connection stays open. The collector's question for the artefact is
-    neither shown to it nor counted, unless the server describes one.
+    whether the connection stays open. The collector's own questions are neither shown
+    to it nor counted, but for the targets in `shows`.
     """
 
-    def __init__(self, script=None, describes=False):
-        self.describes = describes
+    def __init__(self, script=None, shows=()):
+        self.shows = shows
         self.script = script or self.answer_well
         self.arrived = []
         self.port = 0
@@ -115,7 +117,7 @@ class FakeServer:
         self._tasks.add(asyncio.current_task())
         try:
             while (arrived := await self._read(reader)) is not None:
-                if arrived.is_identity and not self.describes:
+                if arrived.is_collectors and arrived.target not in self.shows:
                     writer.write(answer_bytes({}, status="404 Not Found"))
                     continue
                 self.arrived.append(arrived)

@@ -5,7 +5,7 @@ import contextlib
 from datetime import date
 
 import pytest
-from router_fakes import ANSWER, FakeServer, answer_bytes
+from router_fakes import ANSWER, IDENTITY, FakeServer, answer_bytes
 from router_system import post_many, refused_url, wait_until
 
 from shadow_router import identities
@@ -21,14 +21,14 @@ def describing(digest, status="200 OK"):
     """Return a server that answers rows, and says which artefact it runs."""
 
     async def script(arrived, writer):
-        if arrived.target == "/v1/model":
+        if arrived.target == IDENTITY:
             document = {"digests": {"manifest": digest()}}
             writer.write(answer_bytes(document, status=status))
         else:
             writer.write(answer_bytes(ANSWER))
         return True
 
-    return FakeServer(script, describes=True)
+    return FakeServer(script, shows=(IDENTITY,))
 
 
 @pytest.mark.slow
@@ -40,7 +40,7 @@ def test_digests_of_both_are_in_the_bundle_when_the_services_tell_them(start):
         told = {"live": ["aaa"], "shadow": ["bbb"]}
         wait_until(lambda: system.report()["digests"] == told, what="the digests")
         assert system.report()["versions"] == {"live": ["1.0.0"], "shadow": ["1.0.0"]}
-        (asked,) = (one for one in live.arrived if one.target == "/v1/model")
+        (asked,) = (one for one in live.arrived if one.target == IDENTITY)
         assert (asked.method, asked.body) == ("GET", b"")
         assert [name for name, _ in asked.pairs] == ["host", "accept"]
 

@@ -1,5 +1,6 @@
 """The whole system, as ``tox run -e up`` starts it, on ports that are free."""
 
+import configparser
 import json
 import os
 import re
@@ -283,3 +284,31 @@ def test_books_begin_anew_when_the_pins_change(
     assert (tmp_path / ".shadow_router-1/books").read_text() == "of the first pair"
     log = tmp_path / ".shadow_router/promotions.jsonl"
     assert log.read_text() == "of all pairs"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sources"),
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318", ["./api[otel]"]),
+        ("IRIS_API_PORT", "8001", []),
+    ],
+)
+def test_api_can_export_traces_when_it_is_asked_to(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, sources: list[str]
+) -> None:
+    for other in [one for one in os.environ if one.startswith("OTEL_")]:
+        monkeypatch.delenv(other)
+    monkeypatch.setenv(name, value)
+    installed: list[str] = []
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(services, "make_environment", lambda _: Path("bin/python"))
+    monkeypatch.setattr(services, "install", lambda _, *what: installed.extend(what))
+    services.prepare_api("live")
+    assert [what for what in installed if "otel" in what] == sources
+
+
+def test_variables_of_traces_reach_the_services() -> None:
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini")
+    assert "OTEL_*" in tox["testenv:up"]["pass_env"].split()
+    assert tox["testenv:serve"]["pass_env"] == "{[testenv:up]pass_env}"

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from math import isfinite
 
+from shadow_router.drift import Comparison, Drift
 from shadow_router.evidence import Lanes, Tallies
 from shadow_router.findings import Findings
 from shadow_router.known import Known, expired_on
@@ -34,6 +35,37 @@ def as_json(found: Findings) -> dict[str, object]:
             {**_discrepancy_json(one), "known": _reason_of(summary.known_as(one))}
             for one in found.details.found.items
         ],
+    }
+
+
+def drift_json(drift: Drift | None) -> dict[str, object] | None:
+    """Return what the last hour's traffic has moved by; the collector alone knows."""
+    if drift is None:
+        return None
+    return {
+        "begin": drift.begin,
+        "end": drift.end,
+        "table_rows": drift.table_rows,
+        "comparisons": [_comparison_json(one) for one in drift.comparisons],
+    }
+
+
+def _comparison_json(one: Comparison) -> dict[str, object]:
+    reference = one.reference
+    return {
+        "kind": reference.kind,
+        "name": reference.name,
+        "state": one.state,
+        "rows": one.rows,
+        "least_rows": one.least_rows,
+        "psi": one.psi,
+        "js": one.js,
+        "ks": one.ks,
+        "moved": one.moved,
+        "limit": one.limit,
+        "cells": list(reference.cells),
+        "table": list(reference.shares),
+        "live": list(one.shares),
     }
 
 

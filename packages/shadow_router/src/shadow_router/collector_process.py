@@ -17,6 +17,7 @@ from shadow_router.directory import (
     read_key,
     socket_path,
 )
+from shadow_router.drift_watch import DriftWatch
 from shadow_router.hour import Hour
 from shadow_router.http_client import HttpClient, parse_origin
 from shadow_router.identities import IdentityWatch, watched
@@ -93,6 +94,8 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
     asking = asyncio.create_task(identities.run()) if watched(rules) else None
     hour = Hour(lambda: count_now(directory, settings.store_url))
     counting = asyncio.create_task(hour.run())
+    drift_watch = DriftWatch(HttpClient(parse_origin(settings.live_url)))
+    watching = asyncio.create_task(drift_watch.run())
     report = PrivateApp(
         settings,
         directory,
@@ -103,6 +106,7 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
         Labels(keys, collector.join_labels),
         Marks(keys, directory),
         hour,
+        drift_watch,
     )
     crowd = Crowd(settings.connections, settings.body_cap_bytes, lambda: None)
     server = WebServer(report, listener, crowd)
@@ -114,10 +118,11 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
         # The router has lost its parent too and is handing over what it has left.
         await _wait_for_routers(collector, settings.grace_s)
     await server.stop(lambda: None, grace_s=0.5)
-    for task in filter(None, (asking, counting)):
+    for task in filter(None, (asking, counting, watching)):
         task.cancel()
         await asyncio.wait([task])
     identities.close()
+    drift_watch.close()
     await collector.stop(settings.grace_s)
     shadow.close()
     store.close()

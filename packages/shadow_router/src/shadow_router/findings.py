@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from shadow_router.changes import Change, read_changes
 from shadow_router.diagnosis import Diagnosis, diagnose
+from shadow_router.drift import Drift
 from shadow_router.hour import Span
 from shadow_router.records import Fate
 from shadow_router.settings import Settings
@@ -53,6 +54,8 @@ class Setting:
     blame: Mapping[str, Any] | None = None
     #: What the collector has counted in the last hour.
     hour: tuple[Span, ...] = ()
+    #: What live's metrics said within it, None where they say nothing of drift.
+    drift: Drift | None = None
 
 
 @dataclass(frozen=True, slots=True)

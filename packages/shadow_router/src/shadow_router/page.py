@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from shadow_router import __version__, charts, plots
+from shadow_router.drift_panel import drift_panel
 from shadow_router.findings import Asked, Findings, shown_url
 from shadow_router.gate_rows import gate_rows
 from shadow_router.gates import GATES
@@ -151,6 +152,7 @@ def _values(found: Findings, is_file: bool) -> dict[str, object]:
         "latencies": charts.latency_rows(summary.latencies),
         "curves": plots.latency_curves(tallies.sketches),
         "hour": hour_panel(found.setting.hour, summary.at),
+        "drift": drift_panel(found.setting.drift),
         "waterfall": charts.waterfall(summary.accounts),
         "meanings": _MEANINGS,
         "discrepancies": [_browsed(one, found) for one in found.details.found.items],

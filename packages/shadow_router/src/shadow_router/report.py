@@ -19,8 +19,9 @@ from shadow_router.asgi import (
     send_body,
     send_head,
 )
-from shadow_router.bundle import as_json
+from shadow_router.bundle import as_json, drift_json
 from shadow_router.controls import KEY_NAME, PREFIX, read_keys
+from shadow_router.drift_watch import DriftWatch
 from shadow_router.errors import KeysUnreadable, StoreUnreadable
 from shadow_router.findings import (
     BLAME_NAME,
@@ -73,6 +74,8 @@ class PrivateApp:
         Serves `/known`.
     hour : Hour
         What the last hour was like.
+    drift_watch : DriftWatch
+        How far its traffic has moved.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class PrivateApp:
         takes_labels: App,
         takes_marks: App,
         hour: Hour,
+        drift_watch: DriftWatch,
     ) -> None:
         self._live = parse_origin(settings.live_url)
         self._directory = directory
@@ -96,6 +100,7 @@ class PrivateApp:
         self._switches = switches
         self._controls = controls
         self._hour = hour
+        self._drift_watch = drift_watch
         self._takers = {labels.PATH: takes_labels, marks.PATH: takes_marks}
         self._views: dict[str, tuple[Callable[[Findings], str], bytes]] = {
             "/": (render_page, _HTML),
@@ -145,7 +150,11 @@ class PrivateApp:
         keys = self._settings.control_key_file or self._directory / KEY_NAME
         fault = _key_fault(keys)
         setting = dataclasses.replace(
-            setting, key_place=str(keys), key_fault=fault, hour=self._hour.spans
+            setting,
+            key_place=str(keys),
+            key_fault=fault,
+            hour=self._hour.spans,
+            drift=self._drift_watch.drift,
         )
         return gather(self._directory, setting, parse_query(query))
 
@@ -192,7 +201,8 @@ def _key_fault(path: Path) -> str:
 
 def _json(found: Findings) -> str:
     told = labels.totals_json(found.summary.labels)
-    return json.dumps(as_json(found) | {"labels": told})
+    moved = drift_json(found.setting.drift)
+    return json.dumps(as_json(found) | {"labels": told, "drift": moved})
 
 
 def _queue(found: Findings) -> str:
