@@ -72,16 +72,10 @@ def _open_sqlite(path: Path, read_only: bool) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:
-        if read_only:
-            return
-        try:
+        if not read_only:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        except BaseException:
-            # The pool does not know of it yet, and would leave it open.
-            connection.close()
-            raise
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
