@@ -140,6 +140,7 @@ def test_half_a_head_is_held_for_ever_when_uvicorn_is_left_alone():
     ],
     ids=["silence", "half a head", "half a body", "an answer not read"],
 )
+@pytest.mark.slow(after=1)
 def test_connection_ends_after_its_ticks_when_it_is(content, ticks, answer):
     crowd = Crowd(10, 75)
     app = answer_with_a_megabyte if answer is None else wait_for_ever
@@ -245,6 +246,7 @@ def test_probes_are_answered_and_others_refused_when_connections_are_taken():
         assert server.predict(BODY).status == 200
 
 
+@pytest.mark.slow
 def test_connection_is_refused_at_once_when_even_the_spare_ones_are_taken():
     with (
         start_server(stdout=subprocess.DEVNULL, IRIS_API_CONNECTIONS="1") as server,

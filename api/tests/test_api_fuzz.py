@@ -67,6 +67,7 @@ def test_answer_is_right_when_json_is_random(kept, document):
 
 @effort
 @given(matrix=st.lists(st.tuples(*[NUMBERS] * len(ROW)), min_size=1, max_size=5))
+@pytest.mark.slow
 def test_answer_is_the_models_when_numbers_are_random(kept, matrix):
     named = [dict(zip(ROW, values, strict=True)) for values in matrix]
     check_answer(kept, json.dumps({"inputs": named}).encode())
@@ -74,6 +75,7 @@ def test_answer_is_the_models_when_numbers_are_random(kept, matrix):
 
 @effort
 @given(matrix=st.lists(st.tuples(*[SIZES] * len(ROW)), min_size=1, max_size=5))
+@pytest.mark.slow
 def test_answer_is_the_models_when_numbers_are_sizes(kept, matrix):
     named = [dict(zip(ROW, values, strict=True)) for values in matrix]
     body = json.dumps({"inputs": named}).encode()

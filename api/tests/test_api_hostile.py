@@ -45,10 +45,12 @@ def test_hostile_documents_are_as_many_as_we_say_when_counted():
 
 
 @pytest.mark.parametrize("place", DOCUMENTS)
+@pytest.mark.slow(after=1)
 def test_hostile_document_gets_a_small_problem_when_in_place(kept, place):
     assert find_broken(kept, DOCUMENTS[place]) == {}
 
 
+@pytest.mark.slow
 def test_naive_server_is_caught_when_it_gets_the_same_documents():
     with serve_naively() as port, Kept(port) as connection:
         broken = find_broken(connection, DOCUMENTS["value"])

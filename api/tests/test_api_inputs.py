@@ -92,6 +92,7 @@ def test_parsing_is_linear_when_a_document_repeats(name):
     assert not grows_too_fast(refuse, build, CAP)
 
 
+@pytest.mark.slow
 def test_quadratic_work_is_noticed_when_there_is_some():
     def compare_all(body):
         names = body.split(b",")

@@ -243,6 +243,7 @@ def test_file_of_keys_is_refused_when_it_is_a_pipe(tmp_path):
         KeyRing(tmp_path / "keys")
 
 
+@pytest.mark.slow
 def test_start_fails_with_one_line_when_keys_are_malformed(tmp_path):
     file = tmp_path / "keys"
     file.write_text(f"a {HASH}\ncanary\n")

@@ -78,6 +78,7 @@ def check_answer(connection, body, headers):
 
 @effort
 @given(document=documents)
+@pytest.mark.slow
 def test_answer_is_an_error_or_right_when_tensors_are_random(connection, document):
     answer = check_answer(connection, json.dumps(document).encode(), JSON)
     if answer is not None:

@@ -192,6 +192,7 @@ def test_python_program_answers_as_the_page_does_when_run(page):
     expect_prediction(page, answer)
 
 
+@pytest.mark.slow
 def test_watch_sees_a_breach_when_the_policy_forbids_a_style(browser, server):
     with pytest.raises(AssertionError, match="Content Security Policy"):
         with watch_page(browser, server.port) as page:
@@ -199,6 +200,7 @@ def test_watch_sees_a_breach_when_the_policy_forbids_a_style(browser, server):
             page.wait_for_timeout(200)
 
 
+@pytest.mark.slow
 def test_watch_sees_a_breach_when_another_origin_is_asked(browser, server):
     with pytest.raises(AssertionError, match="http://localhost:1/"):
         with watch_page(browser, server.port) as page:

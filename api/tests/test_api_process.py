@@ -95,6 +95,7 @@ def test_start_fails_with_one_line_when_a_setting_is_wrong(settings, line):
     assert ended.stdout == ""
 
 
+@pytest.mark.slow
 def test_start_fails_with_one_line_when_the_port_is_busy():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

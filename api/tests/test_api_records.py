@@ -9,6 +9,7 @@ from api_server import JSON, ROW, start_server
 BODY = json.dumps({"inputs": [ROW]}).encode()
 
 
+@pytest.mark.slow
 def test_prediction_is_withheld_when_the_disk_is_full():
     with start_server(IRIS_API_RECORDS="/dev/full") as server:
         reply = server.predict(BODY)

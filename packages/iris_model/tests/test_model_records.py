@@ -89,6 +89,7 @@ def test_records_are_read_from_standard_input_when_asked(lines: list[str]) -> No
     assert (ids(done.stdout), done.returncode) == (["r3"], 0)
 
 
+@pytest.mark.slow
 def test_records_stop_quietly_when_nobody_reads_any_more(
     tmp_path: Path, lines: list[str]
 ) -> None:

@@ -76,6 +76,7 @@ def test_csv_pieces_hold_every_row_once_in_order_when_cut_anywhere(
     assert found == [(note, float(number)) for number, note in enumerate(notes)]
 
 
+@pytest.mark.slow
 def test_score_keeps_rows_when_line_feeds_in_quotes_meet_every_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -265,6 +265,7 @@ def test_audit_says_one_line_when_the_store_cannot_be_read(
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_audit_is_green_and_shows_the_fates_when_books_are_true(true_books):
     done = true_books.run("audit")
     assert done.returncode == 0

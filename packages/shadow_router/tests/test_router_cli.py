@@ -20,6 +20,7 @@ def run(*arguments, **environment):
     )
 
 
+@pytest.mark.slow
 def test_help_names_every_command():
     done = run("--help")
     assert done.returncode == 0

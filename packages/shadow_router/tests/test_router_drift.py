@@ -429,6 +429,7 @@ async def write_nothing(writer):
 @pytest.mark.parametrize(
     "write", [write_endless, write_large, write_forbidden, write_cut, write_nothing]
 )
+@pytest.mark.slow
 def test_live_that_shows_no_metrics_is_no_fault(monkeypatch, write):
     monkeypatch.setattr(drift_watch, "_DEADLINE_S", 0.2)
     with showing(write) as live:

@@ -162,6 +162,7 @@ def test_forwarding_gives_the_bytes_of_live_when_shadow_is_on_off_or_broken(
         assert [(n, v) for n, v in seen.pairs if n not in framing] == expected
 
 
+@pytest.mark.slow
 def test_live_sees_no_marker_and_shadow_no_secret_when_all_is_mirrored(
     live, shadow, start
 ):
@@ -376,6 +377,7 @@ def test_answer_arrives_piece_by_piece_when_live_streams(shadow, start):
         assert b"4\r\nlast\r\n" in seen
 
 
+@pytest.mark.slow
 def test_only_listed_requests_arrive_when_many_kinds_are_sent(live, shadow, start):
     system = start(live.url, shadow.url)
     with contextlib.closing(system.client()) as client:

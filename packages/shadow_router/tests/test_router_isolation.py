@@ -88,6 +88,7 @@ METHOD = st.sampled_from(
     path=st.one_of(NEAR, NEAR, PATH.map(lambda rest: f"/{rest}")),
     query=st.sampled_from(["", "?", "?a=1", "?/v1/predict"]),
 )
+@pytest.mark.slow
 def test_only_listed_requests_are_mirrored_when_methods_and_paths_are_any(
     listed, method, path, query
 ):

@@ -128,6 +128,7 @@ def test_gate_seldom_decides_when_the_truth_lies_at_its_limit(name, evidence, sh
     assert runs_that_decide(counts, judged_by(name, evidence)) <= MOST
 
 
+@pytest.mark.slow
 def test_labels_seldom_pass_when_the_loss_lies_at_its_limit():
     def state_at(n, c):
         state = GATES["labels"](labels(n, c), RULES, ALPHA).state

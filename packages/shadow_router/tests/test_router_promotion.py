@@ -265,6 +265,7 @@ def test_promote_refuses_when_the_evidence_is_too_old(repository):
     assert run(repository, "promote", "--max-age-minutes", "99").returncode == 0
 
 
+@pytest.mark.slow
 def test_refusal_is_one_line_and_no_traceback_on_the_console(repository):
     done = run(repository, "promote", "--max-age-minutes", "0")
     assert (done.returncode, done.stdout) == (78, "")

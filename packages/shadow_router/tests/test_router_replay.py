@@ -277,6 +277,7 @@ def test_replay_is_inconclusive_when_there_is_little_to_see(tmp_path, shadow):
     assert "no new ones" not in bundle["verdict"]["reason"]
 
 
+@pytest.mark.slow
 def test_replay_is_invalid_when_a_part_of_the_recording_is_missing(tmp_path, shadow):
     path = recording(tmp_path / "r.gz", numbered(98), requests=100)
     code, _, fates = replayed(path, "--shadow", shadow.url)
@@ -284,6 +285,7 @@ def test_replay_is_invalid_when_a_part_of_the_recording_is_missing(tmp_path, sha
     assert fates == {"match": 98, "internal_error": 2}
 
 
+@pytest.mark.slow
 def test_replay_is_invalid_when_a_version_changes(tmp_path):
     path = recording(tmp_path / "r.gz", numbered(5))
     other = recording(

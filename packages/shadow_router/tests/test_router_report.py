@@ -145,6 +145,7 @@ def test_metrics_say_whether_a_router_serves_when_the_collector_is_alone(
     assert hostile.metric("shadow_router_connected") == 1
 
 
+@pytest.mark.slow
 def test_report_command_writes_one_file_that_runs_nothing(hostile, tmp_path):
     path = tmp_path / "out.html"
     assert hostile.run("report", "--output", str(path)).returncode == 0

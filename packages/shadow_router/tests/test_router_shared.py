@@ -110,6 +110,7 @@ def test_stopped_collector_does_not_hold_up_the_others(both):
     assert set(fates) <= {"match", "shadow_timeout", "dropped_writer"}
 
 
+@pytest.mark.slow
 def test_turn_is_lost_by_one_that_stops_in_it(url, tmp_path):
     engine = open_engine(tmp_path, SecretStr(url))
     with writing(engine) as connection:

@@ -83,6 +83,7 @@ def test_copied_test_fails_on_the_difference_and_passes_on_lives_answer(
     assert outcome(tmp_path, item, rules, answering(live)) == 0
 
 
+@pytest.mark.slow
 def test_copied_test_fails_when_the_shadow_fails(tmp_path):
     item = discrepancy(LIVE, Fate.SHADOW_ERROR)
     assert outcome(tmp_path, item, DEFAULT, answering({}, "500 No")) == 1

@@ -72,6 +72,7 @@ def test_changes_are_read_when_lines_are_torn(tmp_path):
     assert [change.who for change in read_changes(tmp_path)] == ["ann"]
 
 
+@pytest.mark.slow
 def test_arrivals_stop_and_go_on_when_the_kill_switch_is_used(live, shadow, start):
     system = start(live.url, shadow.url)
     post_many(system, 50, "before")

@@ -128,6 +128,7 @@ def test_blame_says_what_is_missing(tmp_path: Path) -> None:
     assert "nobody to blame" in run(tmp_path).stderr
 
 
+@pytest.mark.slow
 def test_blame_asks_the_shared_store_when_there_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,7 @@ def test_upload_can_be_installed_by_pip_and_uv_by_its_hash(
         assert (target / "iris_model/trained/model.onnx").exists()
 
 
+@pytest.mark.slow
 def test_upload_is_refused_when_the_version_is_there(url: str) -> None:
     Registry(url).add("iris_model", bundle(WHEELS[0]))
     # As PyPI does, it answers 400 to twine, and 409 to others.
@@ -86,6 +87,7 @@ def test_registry_is_refused_when_the_token_is_wrong(
         ("dies", "did not take .*ConnectionError"),
     ],
 )
+@pytest.mark.slow(after=1)
 def test_upload_is_refused_when_the_registry_fails(behaviour: str, says: str) -> None:
     with bad_registry(behaviour) as url:
         with pytest.raises(Refused, match=says) as caught:
@@ -94,12 +96,14 @@ def test_upload_is_refused_when_the_registry_fails(behaviour: str, says: str) ->
     assert TOKEN not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_upload_is_refused_when_the_registry_only_says_that_it_took_it() -> None:
     with bad_registry("200") as url:
         with pytest.raises(Refused, match="and does not list it"):
             Registry(url, patience_s=0.5).add("iris_model", bundle(NEWEST))
 
 
+@pytest.mark.slow
 def test_upload_is_refused_when_the_registry_gives_other_bytes() -> None:
     with bad_registry("200", lists=NEWEST.name) as url:
         with pytest.raises(Refused, match=f"gives other bytes for {NEWEST.name}"):

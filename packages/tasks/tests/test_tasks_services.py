@@ -213,6 +213,7 @@ def test_ctrl_c_leaves_no_process_and_no_traceback_when_pressed(
     assert system.audit().returncode == 0
 
 
+@pytest.mark.slow
 def test_serve_runs_the_live_api_alone_when_started(tmp_path: Path) -> None:
     running = Running(tmp_path, "serve")
     try:
@@ -223,6 +224,7 @@ def test_serve_runs_the_live_api_alone_when_started(tmp_path: Path) -> None:
     assert "Traceback" not in running.output.read_text()
 
 
+@pytest.mark.slow
 def test_services_stop_when_what_started_them_is_killed(tmp_path: Path) -> None:
     # sh waits for its child, as tox does; killed, it tells nobody. And as with tox,
     # nobody reads the output any more: head leaves after three lines.

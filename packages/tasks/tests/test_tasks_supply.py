@@ -93,6 +93,7 @@ def test_audit_asks_for_every_locked_version_when_all_is_well(
     assert said == f"{len(locked)} locked versions, none with a known vulnerability\n"
 
 
+@pytest.mark.slow
 def test_audit_is_red_when_something_locked_is_vulnerable() -> None:
     known = {**VULNERABLE, ("deprecated", "3.0.1"): "CVE-2026-1"}
     with service(known) as (options, _):
@@ -101,12 +102,14 @@ def test_audit_is_red_when_something_locked_is_vulnerable() -> None:
     assert str(caught.value) == "known vulnerabilities: deprecated 3.0.1: CVE-2026-1"
 
 
+@pytest.mark.slow
 def test_audit_is_red_when_the_service_knows_nothing() -> None:
     with service({}) as (options, _):
         with pytest.raises(Refused, match="blind: the service knows nothing against"):
             audit.main(options)
 
 
+@pytest.mark.slow
 def test_audit_is_red_when_the_service_fails() -> None:
     with service(VULNERABLE, status=503) as (options, _):
         with pytest.raises(Refused, match="the audit is blind: "):
@@ -182,6 +185,7 @@ def test_lock_is_refused_when_a_line_is_not_locked(text: str, says: str) -> None
         lock.read_lock(text)
 
 
+@pytest.mark.slow
 def test_sbom_names_the_wheel_and_all_that_is_locked(tmp_path: Path) -> None:
     wheel = tmp_path / WHEELS[-1].name
     wheel.write_bytes(WHEELS[-1].read_bytes())
