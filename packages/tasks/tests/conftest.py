@@ -1,4 +1,8 @@
-"""Which tests may run side by side: files may, but those that start this tree's own."""
+"""Files of tests run side by side, but those that start this tree's own services."""
+
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -6,9 +10,12 @@ import pytest
 SERVICES = {"blame", "mutants", "own_model", "promote", "replay", "services"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one worker, and those that start services in one."""
-    for item in items:
-        name = item.path.stem.removeprefix("test_tasks_")
-        group = "services" if name in SERVICES else name
-        item.add_marker(pytest.mark.xdist_group(group))
+@pytest.fixture(autouse=True, scope="module")
+def alone(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Have the file to itself, among those of the services, while it is tested."""
+    if request.path.stem.removeprefix("test_tasks_") not in SERVICES:
+        yield
+        return
+    with Path(".tox/services.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
