@@ -255,6 +255,7 @@ def test_start_fails_with_one_line_when_keys_are_malformed(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_key_is_shown_once_and_its_line_printed_when_made():
     command = [COMMAND, "key", "billing"]
     ended = subprocess.run(

@@ -52,6 +52,7 @@ def test_page_links_to_what_is_there_when_followed(page, server, path):
     assert server.send("GET", f"/{path}").status == 200
 
 
+@pytest.mark.slow
 def test_answer_follows_when_a_slider_is_moved_by_keyboard(page, server):
     slider = page.get_by_role("slider", name="Petal length")
     slider.focus()
@@ -98,6 +99,7 @@ def test_last_value_stays_when_what_is_typed_is_no_number(page):
     expect(page.locator("#curl")).to_contain_text('"sepal_width_cm": 3.5')
 
 
+@pytest.mark.slow
 def test_notice_appears_when_a_value_lies_outside_the_data(page):
     notice = page.locator("#notice")
     expect(notice).to_be_hidden()

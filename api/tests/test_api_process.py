@@ -107,7 +107,7 @@ def test_start_fails_with_one_line_when_the_port_is_busy():
     )
 
 
-@pytest.mark.slow(after=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["changed", "missing"])
 def test_start_fails_with_one_line_when_the_artefact_is_not_whole(tmp_path, damage):
     shutil.copytree(Path(iris_model.__file__).parent, tmp_path / "iris_model")

@@ -276,7 +276,7 @@ def test_nothing_of_the_library_is_loaded_when_no_variable_asks_for_it(tmp_path)
         assert "opentelemetry.exporter" not in server.talk()
 
 
-@pytest.mark.slow(after=1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

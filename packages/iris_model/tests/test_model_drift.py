@@ -112,7 +112,7 @@ def test_distances_are_nothing_when_there_are_no_rows() -> None:
     assert judge("x", found, 50, 1).state == "too few rows"
 
 
-@pytest.mark.slow(after=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [300, 3000])
 def test_bound_lies_below_the_truth_as_often_as_it_says(rows: int) -> None:
     # Ten cells of a world whose index against the table's world is 0.1.

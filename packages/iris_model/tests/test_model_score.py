@@ -113,7 +113,7 @@ def test_score_gives_the_reason_and_no_answer_when_a_row_is_bad(
     assert summary.refused == {reason: 1}
 
 
-@pytest.mark.slow(after=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [3, csv_source.BLOCK_ROWS])
 def test_score_keeps_every_row_when_bad_rows_of_all_kinds_meet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int

@@ -66,7 +66,7 @@ def test_training_measures_by_cross_validation_when_it_ends(
     assert sum(manifest.features[0].histogram.counts) == 150
 
 
-@pytest.mark.slow(after=1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "metric"),
     [

@@ -247,7 +247,7 @@ def test_audit_is_red_and_names_the_difference_when_books_are_false(
     assert difference in done.stdout
 
 
-@pytest.mark.slow(after=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["not a database", "an unknown fate"])
 def test_audit_says_one_line_when_the_store_cannot_be_read(
     true_books, tmp_path, damage

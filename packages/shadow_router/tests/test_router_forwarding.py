@@ -108,6 +108,7 @@ def fields(head):
     answer=st.binary(max_size=2000),
     is_answer_chunked=st.booleans(),
 )
+@pytest.mark.slow
 def test_forwarding_gives_the_bytes_of_live_when_shadow_is_on_off_or_broken(
     trio,
     method,

@@ -113,6 +113,7 @@ def test_only_listed_requests_are_mirrored_when_methods_and_paths_are_any(
 seen, mirrored = [], []
 
 
+@pytest.mark.slow
 def test_nothing_else_has_arrived_when_all_of_those_are_settled(listed):
     _, _, system = listed
     fates = system.settled_fates()

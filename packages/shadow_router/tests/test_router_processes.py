@@ -13,7 +13,7 @@ from router_fakes import FakeServer
 from router_system import is_running, post, refused_url, wait_until
 
 
-@pytest.mark.slow(after=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_ends_clean_when_told_to_stop(live, shadow, start, number):
     system = start(live.url, shadow.url, name=f"data{number}")

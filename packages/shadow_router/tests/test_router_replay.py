@@ -110,7 +110,7 @@ def test_recording_makes_the_same_bytes_each_time(tmp_path):
     assert one.read_bytes() == other.read_bytes()
 
 
-@pytest.mark.slow(after=1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -346,7 +346,7 @@ def test_replay_refuses_answers_to_inputs_that_were_redacted(tmp_path, shadow):
     assert shadow.arrived == []
 
 
-@pytest.mark.slow(after=1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "said"),
     [

@@ -63,7 +63,7 @@ def outcome(tmp_path, item, rules, server):
     return done.returncode
 
 
-@pytest.mark.slow(after=1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fate", "live", "shadow", "rules"),
     [

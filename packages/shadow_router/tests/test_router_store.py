@@ -167,6 +167,7 @@ def write_in_the_end(store, batch):
                 return None
 
 
+@pytest.mark.slow(after=1)
 def test_sums_are_exact_when_several_write_at_once(place):
     stores = [place.open() for _ in range(3)]
 
@@ -279,6 +280,7 @@ def test_rows_and_bodies_go_when_they_are_old(place):
     assert place.books.rows_by_fate == {"label_flip": 301}
 
 
+@pytest.mark.slow(after=1)
 def test_newest_bodies_are_kept_and_a_flood_hides_no_rarity(place):
     flood = [
         [compared(x, shadow="b") for x in range(start, start + 50)]
@@ -293,6 +295,7 @@ def test_newest_bodies_are_kept_and_a_flood_hides_no_rarity(place):
     assert b'"x": 999}' in kept[0].request
 
 
+@pytest.mark.slow(after=1)
 def test_bodies_are_bounded_by_their_bytes(place):
     def large(x):
         item = compared(x, shadow="b")
@@ -414,7 +417,7 @@ def test_summary_never_touches_the_rows_of_comparisons(place):
         assert "comparisons" in str(connection.exec_driver_sql(audited).all())
 
 
-@pytest.mark.slow(after=1)
+@pytest.mark.slow
 def test_command_prints_the_flips_of_either_engine(place):
     place.filled([compared(1), compared(2, shadow="b"), failed(3)])
     names = {"SHADOW_ROUTER_DATA_DIR": str(place.directory)}

@@ -119,6 +119,7 @@ def test_published_versions_are_told_apart_in_their_own_environments(
     assert "no step differs" in same.stdout
 
 
+@pytest.mark.slow
 def test_blame_says_what_is_missing(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert done.returncode == 1

@@ -39,7 +39,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-@pytest.mark.slow(after=2)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [

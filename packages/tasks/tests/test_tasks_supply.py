@@ -73,6 +73,7 @@ def root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
+@pytest.mark.slow
 def test_audit_asks_for_every_locked_version_when_all_is_well(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -122,6 +123,7 @@ def test_audit_is_red_when_the_service_cannot_be_reached() -> None:
         audit.main(options)
 
 
+@pytest.mark.slow
 def test_audit_is_red_when_pip_audit_would_not_ask() -> None:
     with service(VULNERABLE) as (options, asked):
         with pytest.raises(Refused, match="the audit is blind: "):
