@@ -3,13 +3,18 @@
 import multiprocessing
 import os
 import sys
+import threading
 import time
 from contextlib import contextmanager
+from multiprocessing.connection import wait
 
 from api_server import free_port, send
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["iris_api.main", "onnxruntime"])
+# An exit code can be read once: starting a process reads those of all others that have
+# ended, and two threads that do so at a time leave one of them with 255.
+CODES = threading.Lock()
 
 
 def run(settings, talk):
@@ -28,21 +33,29 @@ def fork_server(records):
     port = free_port()
     settings = {"IRIS_API_PORT": str(port), "IRIS_API_RECORDS": str(records)}
     process = FORKS.Process(target=run, args=(settings, f"{records}.log"))
-    process.start()
+    with CODES:
+        process.start()
     try:
         wait_until_ready(process, port)
         yield process, port
     finally:
         process.kill()
-        process.join()
+        exit_code(process, None)
+
+
+def exit_code(process, timeout_s):
+    """Return the exit code, None if it still runs when the time is over."""
+    wait([process.sentinel], timeout_s)
+    with CODES:
+        return process.exitcode
 
 
 def wait_until_ready(process, port):
     """Return when the server answers; fail when it ends first."""
-    while process.is_alive():
+    while exit_code(process, 0) is None:
         try:
             assert send(port, "GET", "/readyz").status == 200
             return
         except OSError:
             time.sleep(0.02)
-    raise AssertionError(f"ended with {process.exitcode}")
+    raise AssertionError(f"ended with {exit_code(process, 0)}")

@@ -41,6 +41,19 @@ def upload(page, content, name="flowers.csv"):
     page.locator("#file").set_input_files(file)
 
 
+def test_file_is_taken_when_it_was_chosen_before_the_page_was_ready(page):
+    held = []
+    page.route("**/page/data.json", lambda route: held.append(route))
+    page.reload(wait_until="commit")
+    upload(page, HEADER)
+    page.wait_for_timeout(200)
+    assert page.locator("#file-error").is_hidden()
+    held[0].continue_()
+    expect(page.locator("#file-error")).to_have_text(
+        "flowers.csv holds no rows below a header."
+    )
+
+
 def download(page):
     """Return name, header and rows of the file that the page offers."""
     with page.expect_download() as download:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from api_forks import fork_server
+from api_forks import exit_code, fork_server
 from api_load import BODY, Load
 from api_server import (
     COMMAND,
@@ -38,12 +38,11 @@ async def end_under_load(process, port, requests, number):
     return load
 
 
-def end_one(records, requests, number, exit_code):
+def end_one(records, requests, number, code):
     """End a server under load; return the load, and what is on record of it."""
     with fork_server(records) as (process, port):
         load = asyncio.run(end_under_load(process, port, requests, number))
-        process.join(10)  # the grace time
-        assert process.exitcode == exit_code
+        assert exit_code(process, 10) == code  # the grace time
     lines = whole_lines(records)
     return load, [json.loads(line)["request_id"] for line in lines]
 

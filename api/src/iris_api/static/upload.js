@@ -30,11 +30,14 @@ export function createUpload(data, client) {
     }
   }
 
-  byId("file").addEventListener("change", async (event) => {
-    const [file] = event.target.files;
-    await take(file);
-    event.target.value = ""; // the same file again is a change again
-  });
+  async function takeChosen() {
+    await take(input.files[0]);
+    input.value = ""; // the same file again is a change again
+  }
+
+  const input = byId("file");
+  input.addEventListener("change", takeChosen);
+  takeChosen(); // somebody may have been quicker than this page
   byId("stop").addEventListener("click", () => running?.abort(new Error("Stopped.")));
   acceptDrops(byId("drop"), take);
 }
