@@ -9,6 +9,14 @@ VALUES = ("model_feature_value_bucket", "model_feature_reference_ratio")
 CONFIDENCE = ("model_confidence_ratio_bucket", "model_confidence_reference_ratio")
 LABELS = ("model_predictions_total", "model_label_reference_ratio")
 
+# Of a table of 150 rows.
+EDGES = (1.0, 2.0, 3.0, 4.0, 5.0)
+TABLE = (8, 32, 60, 40, 10)
+# As many in each cell as the table says, and none above the last edge.
+ALIKE = (80, 320, 600, 400, 100, 0)
+MOVED = (0, 80, 320, 600, 400, 100)
+HOSTILE = "</p><img src=x onerror=alert(1)>\"'&{{ 7*7 }}"
+
 
 def quoted(text):
     """Return a label value as Prometheus writes it."""
@@ -75,3 +83,8 @@ class CountingLive(FakeServer):
             {name: (times * live, table) for name, (live, table) in labels.items()},
             counted(*confidence),
         )
+
+
+def times(counts, factor):
+    """Return counts, each as many times."""
+    return tuple(factor * n for n in counts)
