@@ -40,6 +40,9 @@ def copy_tree(target: Path, tox_ini: str | None = CHEAP) -> Path:
     """
     Copy what git tracks here into a repository of its own, with one commit.
 
+    Of what is published it has the models alone, which the API needs: how often router
+    and API have been released is no matter of the tests.
+
     Parameters
     ----------
     target : Path
@@ -50,8 +53,9 @@ def copy_tree(target: Path, tox_ini: str | None = CHEAP) -> Path:
     files = subprocess.run(
         listed, cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
+    published = ("packages/index/shadow_router/", "packages/index/iris_api/")
     for name in files:
-        if (ROOT / name).is_file():
+        if (ROOT / name).is_file() and not name.startswith(published):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, target / name)
     if tox_ini is not None:

@@ -1,6 +1,7 @@
 """What ``tox run -e publish`` refuses, and what is where when it does not."""
 
 import contextlib
+import re
 import shutil
 import subprocess
 from functools import partial
@@ -215,7 +216,8 @@ def test_publish_refuses_when_the_version_is_too_low_for_its_changes(
     tree: Path,
 ) -> None:
     path = tree / CHANGELOG
-    path.write_text(path.read_text().replace("## [0.1.0]", "## [6.4.0]", 1))
+    before = r"(?<=^## \[)(?!7\.0\.0)[\d.]+(?=\])"
+    path.write_text(re.sub(before, "6.4.0", path.read_text(), count=1, flags=re.M))
     init = tree / "packages/shadow_router/src/shadow_router/__init__.py"
     init.write_text(init.read_text().replace("7.0.0", "6.5.0"))
     path.write_text(path.read_text().replace("[7.0.0]", "[6.5.0]"))
