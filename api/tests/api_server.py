@@ -44,23 +44,27 @@ class Kept:
 
     def __init__(self, port):
         self._client = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        # Once it is open, a connection that the server closes is an error.
+        self._client.auto_open = False
+        self._is_open = False
 
     def __enter__(self):
-        self._client.connect()
-        # From here on a connection that the server closes is an error.
-        self._client.auto_open = False
         return self
 
     def __exit__(self, *error):
         self._client.close()
 
     def reopen(self):
-        """Begin a new connection."""
+        """Begin a new connection with the next request."""
         self._client.close()
-        self._client.connect()
+        self._is_open = False
 
     def predict(self, body):
         """Post bytes; raise OSError or HTTPException if the connection is lost."""
+        if not self._is_open:
+            # Not before: one that stays silent is closed, and inventing may take long.
+            self._client.connect()
+            self._is_open = True
         self._client.request("POST", "/v1/predict", body, JSON)
         response = self._client.getresponse()
         reply = Reply(response.status, response.headers, response.read())
