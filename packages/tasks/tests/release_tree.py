@@ -7,8 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from packaging.version import Version
+
 ROOT = Path(__file__).parents[3]
 WHEELS = sorted((ROOT / "packages/index/iris_model").glob("*.whl"))
+#: The version of the model that others are compared with.
+NEWEST = max((wheel.name.split("-")[1] for wheel in WHEELS), key=Version)
 # Real environments and the real wheel in them, but one question instead of a thousand.
 CHEAP = """\
 [testenv:lint]
