@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import socket
 import threading
 import time
@@ -163,7 +164,13 @@ def test_start_fails_with_one_line_when_the_private_port_is_busy():
             IRIS_API_PORT=str(free_port()), IRIS_API_PRIVATE_PORT=str(port)
         )
     assert ended.returncode == 1
-    assert ended.stderr == (
-        f"iris-api: cannot listen on 127.0.0.1 port {port}: address already in use; "
-        "free it, or set IRIS_API_PRIVATE_HOST or IRIS_API_PRIVATE_PORT\n"
+    start = (
+        f"iris-api: cannot listen on 127.0.0.1 port {port}: it is in use by process "
+        f"{os.getpid()} ("
     )
+    end = (
+        f"); end it (kill {os.getpid()}), "
+        "or set IRIS_API_PRIVATE_HOST or IRIS_API_PRIVATE_PORT\n"
+    )
+    assert ended.stderr.startswith(start) and ended.stderr.endswith(end), ended.stderr
+    assert ended.stderr.count("\n") == 1

@@ -1,5 +1,6 @@
 """How the process starts, says that it is well, and ends."""
 
+import os
 import shutil
 import signal
 import socket
@@ -101,10 +102,13 @@ def test_start_fails_with_one_line_when_the_port_is_busy():
         port = taken.getsockname()[1]
         ended = run_command(IRIS_API_PORT=str(port))
     assert ended.returncode == 1
-    assert ended.stderr == (
-        f"iris-api: cannot listen on 127.0.0.1 port {port}: address already in use; "
-        "free it, or set IRIS_API_HOST or IRIS_API_PORT\n"
+    start = (
+        f"iris-api: cannot listen on 127.0.0.1 port {port}: it is in use by process "
+        f"{os.getpid()} ("
     )
+    end = f"); end it (kill {os.getpid()}), " "or set IRIS_API_HOST or IRIS_API_PORT\n"
+    assert ended.stderr.startswith(start) and ended.stderr.endswith(end), ended.stderr
+    assert ended.stderr.count("\n") == 1
 
 
 @pytest.mark.slow

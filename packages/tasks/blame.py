@@ -18,13 +18,8 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
-from services import (
-    REQUIREMENTS,
-    CannotStart,
-    install,
-    make_environment,
-    prepare_router,
-)
+from environments import REQUIREMENTS, CannotStart, fill, prepare_router
+from lineage import end_with_starters
 
 FOUND = "blame.json"
 #: Numbers closer than this are one number, worked out in another order.
@@ -81,12 +76,14 @@ def read_flips(directory: Path) -> list[dict[str, object]]:
 
 def run_steps(role: str, version: str, rows: list[dict[str, object]]) -> list[Step]:
     """Return what each step of a version makes of the rows."""
-    print(f"preparing {role}: iris_model {version}", file=sys.stderr, flush=True)
-    python = make_environment(f"blame-{role}")
-    install(python, f"iris_model[train]=={version}")
+    what = f"iris_model[train]=={version}"
+    commands = fill(f"blame-{role}", f"{role}: {what}", [[what]])
     script = str(Path(__file__).with_name("pipeline_steps.py"))
     done = subprocess.run(
-        [str(python), script], input=json.dumps(rows), stdout=subprocess.PIPE, text=True
+        [str(commands / "python"), script],
+        input=json.dumps(rows),
+        stdout=subprocess.PIPE,
+        text=True,
     )
     if done.returncode:
         raise CannotStart(f"iris_model {version} could not run: see above")
@@ -159,6 +156,7 @@ def as_text(found: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    end_with_starters()
     try:
         raise SystemExit(main(sys.argv[1:]))
     except CannotStart as reason:

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from environments import CannotStart, prepare_router
 from replay import free_port, process
-from services import CannotStart, prepare_router
 
 DRAIN_S = 60
 #: Batches are committed far more often.

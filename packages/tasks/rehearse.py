@@ -20,6 +20,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from lifeline import child
+from lineage import end_with_starters
 from refusal import Refused
 from units import find_unit, source_version
 from versions import Version
@@ -130,15 +132,10 @@ def running(
     command: list[str], rehearsal: Rehearsal, settings: dict[str, str]
 ) -> Iterator[None]:
     """Run a server until the block ends."""
+    environment = {**os.environ, **settings}
     with rehearsal.log.open("a") as log:
-        server = subprocess.Popen(
-            command, env={**os.environ, **settings}, stdout=log, stderr=log
-        )
-    try:
-        yield
-    finally:
-        server.terminate()
-        server.wait()
+        with child(command, env=environment, stdout=log, stderr=log):
+            yield
 
 
 def release(rehearsal: Rehearsal) -> None:
@@ -230,6 +227,7 @@ def free_port() -> int:
 
 
 if __name__ == "__main__":
+    end_with_starters()
     try:
         main()
     except Refused as refusal:

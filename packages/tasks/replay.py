@@ -25,15 +25,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from services import (
+from environments import (
     ENVIRONMENTS,
-    REQUIREMENTS,
     CannotStart,
-    install,
-    make_environment,
     prepare_api,
     prepare_router,
+    prepare_wheel,
 )
+from lifeline import child
+from lineage import end_with_starters
 
 RECORDED = Path("api/traffic.jsonl.gz")
 INDEX = "packages/index/iris_model"
@@ -96,7 +96,8 @@ def replay(files: list[Path], live: str, shadow: str, *options: str) -> int:
     """Run the router's command; return its exit code."""
     command = [str(prepare_router() / "shadow-router"), "replay", *map(str, files)]
     command += ["--live", live, "--shadow", shadow, *options]
-    return subprocess.run(command).returncode
+    with child(command) as client:
+        return client.wait()
 
 
 @contextlib.contextmanager
@@ -131,42 +132,19 @@ def prepare(what: str) -> Path:
     return prepare_wheel(Path(what)) if what.endswith(".whl") else prepare_api(what)
 
 
-def prepare_wheel(wheel: Path) -> Path:
-    """
-    Install the API with a model from a wheel; return the folder of its commands.
-
-    Raises
-    ------
-    CannotStart
-        If there is no such wheel, or something cannot be installed.
-    """
-    if not wheel.is_file():
-        raise CannotStart(f"{wheel} is not there")
-    print(f"preparing {wheel.name}", file=sys.stderr, flush=True)
-    python = make_environment(wheel.stem)
-    install(python, "--require-hashes", "-r", str(REQUIREMENTS / "base.txt"))
-    install(python, "--no-deps", "--reinstall-package", "iris_api", "./api")
-    install(python, "--no-deps", "--reinstall-package", "iris_model", str(wheel))
-    return python.parent
-
-
 @contextlib.contextmanager
 def process(command: list[str], settings: dict[str, str], port: int) -> Iterator[str]:
     """Run a service while the context lasts; its output goes to a file."""
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryFile("w+") as output:
         environment = {**os.environ, **settings}
-        started = subprocess.Popen(
+        with child(
             command, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
+        ) as started:
             if not is_ready(url, started):
                 output.seek(0)
                 raise CannotStart(f"{command[0]} is not ready\n{output.read()}")
             yield url
-        finally:
-            started.terminate()
-            started.wait()
 
 
 def is_ready(url: str, started: subprocess.Popen[bytes]) -> bool:
@@ -237,6 +215,7 @@ def write_damaged(path: Path) -> None:
 
 
 if __name__ == "__main__":
+    end_with_starters()
     try:
         raise SystemExit(main(sys.argv[1:]))
     except CannotStart as reason:

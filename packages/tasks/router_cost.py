@@ -21,10 +21,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from environments import CannotStart
+from lineage import end_with_starters
 from proxies import PROXIES, Router, Started, Upstreams, hung_server
 from replay import service
 from router_load import Load
-from services import CannotStart
 
 #: Many enough for a steady rate, each of them pausing between requests.
 HELD_CONNECTIONS = 64
@@ -188,9 +189,8 @@ def watch_memory(load: Load, upstreams: Upstreams, requests: int) -> None:
 
 
 if __name__ == "__main__":
+    end_with_starters()
     try:
         main(sys.argv[1:])
     except CannotStart as reason:
         raise SystemExit(f"cannot measure: {reason}") from None
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None

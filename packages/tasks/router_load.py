@@ -12,8 +12,8 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from environments import CannotStart
 from replay import bounds
-from services import CannotStart
 
 SEED, BODIES = 1936, 20_000
 

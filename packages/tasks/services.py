@@ -2,49 +2,33 @@
 Run the system on this machine: one environment a pin, one process a service.
 
 ``up`` runs router, live and shadow, and Prometheus where it is installed; ``serve``
-runs the live API alone. The process manager is honcho: it prefixes output, and stops
-everything when one part stops.
+runs the live API alone. All stop when one does, and when what started them does.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
+import errno
 import os
-import shlex
-import signal
 import socket
-import subprocess
 import sys
-import threading
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import honcho.manager
-import honcho.printer
 import monitoring
+from environments import (
+    ENVIRONMENTS,
+    REQUIREMENTS,
+    ROUTER,
+    CannotStart,
+    prepare_api,
+    prepare_router,
+)
+from job import Job, Service
+from lineage import end_with_starters
 
-ENVIRONMENTS = Path(".tox/services")
-REQUIREMENTS = Path("api/requirements")
 PROMOTIONS = "promotions.jsonl"
-# Every process finishes what it has accepted; honcho's own 5 s would cut that off.
-STOP_S = 25
-
-
-class CannotStart(Exception):
-    """Raised when the services cannot be started; says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Service:
-    """A process: its name, its command line, and what it adds to the environment."""
-
-    name: str
-    command: list[str]
-    settings: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,14 +37,6 @@ class Address:
 
     url: str
     setting: str
-
-
-class Printer(honcho.printer.Printer):
-    """honcho's own, but that it lets processes be stopped when nobody reads on."""
-
-    def write(self, message: Any) -> None:  # Any: honcho is untyped
-        with contextlib.suppress(BrokenPipeError):
-            super().write(message)
 
 
 def main(arguments: list[str]) -> int:
@@ -85,7 +61,7 @@ def serve() -> int:
     check_free(Address(f"http://{host}:{port}", "IRIS_API_PORT"))
     api = prepare_api("live")
     print(f"live API: http://{host}:{port}  (Ctrl-C stops it)", flush=True)
-    return run([Service("live", [str(api / "iris-api")])], [])
+    return Job([Service("live", [str(api / "iris-api")])], []).run()
 
 
 def start(traffic: int) -> int:
@@ -112,7 +88,7 @@ def start(traffic: int) -> int:
         service, url = watch
         services.append(service)
         talk.append(url)
-    return run(services, talk)
+    return Job(services, talk).run()
 
 
 def watching(targets: dict[str, Address]) -> tuple[Service, str] | None:
@@ -125,7 +101,7 @@ def watching(targets: dict[str, Address]) -> tuple[Service, str] | None:
         check_free(address)
     except CannotStart as reason:
         # Everything else works without; Debian's package starts one of its own.
-        print(f"no Prometheus: {reason}", file=sys.stderr, flush=True)
+        print(f"no Prometheus: {reason}", flush=True)
         return None
     port = urlsplit(address.url).port or 80
     # One folder a port: it is locked by whoever writes to it.
@@ -173,115 +149,28 @@ def api_service(role: str, address: Address) -> Service:
     return Service(role, [str(prepare_api(role) / "iris-api")], settings)
 
 
-def prepare_api(role: str) -> Path:
-    """
-    Install the API with the model a role pins; return the folder of its commands.
-
-    Parameters
-    ----------
-    role : str
-        ``live`` or ``shadow``: the requirements file to install.
-
-    Raises
-    ------
-    CannotStart
-        If something cannot be installed.
-    """
-    python = make_environment(role)
-    locked = REQUIREMENTS / f"{role}.txt"
-    pinned = next(line for line in locked.read_text().splitlines() if "==" in line)
-    print(f"preparing {role}: {pinned.split()[0]}", file=sys.stderr, flush=True)
-    install(python, "--require-hashes", "-r", str(locked))
-    install(python, "--no-deps", "--reinstall-package", "iris_api", "./api")
-    if any(name.startswith("OTEL_") for name in os.environ):
-        install(python, "./api[otel]")
-    return python.parent
-
-
-def prepare_router(name: str = "router") -> Path:
-    """Install the router into an environment; return the folder of its commands."""
-    print("preparing router", file=sys.stderr, flush=True)
-    python = make_environment(name)
-    source = "./packages/shadow_router"
-    if os.environ.get("SHADOW_ROUTER_STORE_URL"):
-        source += "[postgresql]"
-    install(python, "--reinstall-package", "shadow_router", source)
-    return python.parent
-
-
-def make_environment(name: str) -> Path:
-    """Make a virtual environment unless it is there; return its interpreter."""
-    folder = ENVIRONMENTS / name
-    python = folder / "bin" / "python"
-    if not python.exists():
-        uv("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
-    return python
-
-
-def install(python: Path, *what: str) -> None:
-    """Install into an environment; what is there already costs nothing."""
-    uv("pip", "install", "--quiet", "--python", str(python), *what)
-
-
-def uv(*arguments: str) -> None:
-    """Run uv; its own message tells what is wrong."""
-    if subprocess.run(["uv", *arguments]).returncode:
-        raise CannotStart(f"uv {' '.join(arguments)} failed: see above")
-
-
 def check_free(address: Address) -> None:
-    """Raise CannotStart if something listens at an address already."""
+    """Raise CannotStart if something listens at an address already; says what does."""
     where = urlsplit(address.url)
+    host, port = where.hostname or "", where.port or 80
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((where.hostname, where.port or 80))
+            probe.bind((host, port))
         except OSError as error:
-            reason = f"{where.netloc} cannot be used: {error.strerror}"
-            raise CannotStart(f"{reason} (stop it, or set {address.setting})") from None
+            reason = f"{where.netloc} cannot be used: {error.strerror}; choose another"
+            if error.errno == errno.EADDRINUSE:
+                # The router is not installed where this runs.
+                sys.path.append(str(ROUTER / "src"))
+                from shadow_router.holder import holder_of
 
-
-def run(services: list[Service], talk: list[str]) -> int:
-    """
-    Run processes until one stops or Ctrl-C; return the exit code.
-
-    Parameters
-    ----------
-    services : list of Service
-        Stopped together, with SIGTERM and time to finish.
-    talk : list of str
-        A command that runs beside them and may end; none when empty.
-    """
-    honcho.manager.KILL_WAIT = STOP_S
-    manager = honcho.manager.Manager(Printer(sys.stdout))
-    for service in services:
-        environment = {**os.environ, **service.settings, "PYTHONUNBUFFERED": "1"}
-        command = "exec " + shlex.join(service.command)
-        manager.add_process(service.name, command, env=environment)
-    talker = subprocess.Popen(talk) if talk else None
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    try:
-        manager.loop()
-    finally:
-        if talker is not None:
-            talker.terminate()
-            talker.wait()
-    interrupted = manager.returncode in (130, 143)
-    return 0 if interrupted else manager.returncode or 1
-
-
-def end_with_parent() -> None:
-    """Stop as if asked to when tox is gone: it does not pass SIGTERM on."""
-    parent = os.getppid()
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os.kill(os.getpid(), signal.SIGTERM)
+                reason = f"{where.netloc} is in use by {holder_of(host, port)}"
+            raise CannotStart(f"{reason}, or set {address.setting}") from None
 
 
 if __name__ == "__main__":
+    end_with_starters()
     try:
         raise SystemExit(main(sys.argv[1:]))
     except CannotStart as reason:
         raise SystemExit(f"cannot start: {reason}") from None
-    except KeyboardInterrupt:
-        raise SystemExit(0) from None

@@ -5,6 +5,7 @@ The server: uvicorn, with a way to stop that loses no request.
 from __future__ import annotations
 
 import asyncio
+import errno
 import resource
 import socket
 from select import select
@@ -18,6 +19,7 @@ from iris_api.crowd import SPARE_CONNECTIONS, TICK_S, Crowd
 from iris_api.errors import ListenerBusy
 from iris_api.gateway import Gateway
 from iris_api.heartbeat import Heartbeat
+from iris_api.holder import holder_of
 from iris_api.protocol import Protocol
 from iris_api.routes import Lifecycle
 from iris_api.settings import Settings
@@ -126,9 +128,13 @@ def open_listener(host: str, port: int, which: str = "") -> socket.socket:
     except OSError as error:
         # socket puts the address into the text; we have it already.
         reason = (error.strerror or "not an address").split(" (")[0].lower()
+        if error.errno == errno.EADDRINUSE:
+            reason = f"it is in use by {holder_of(host, port)}"
+        else:
+            reason += "; choose another"
         raise ListenerBusy(
-            f"cannot listen on {host} port {port}: {reason}; "
-            f"free it, or set IRIS_API_{which}HOST or IRIS_API_{which}PORT"
+            f"cannot listen on {host} port {port}: {reason}, "
+            f"or set IRIS_API_{which}HOST or IRIS_API_{which}PORT"
         ) from None
 
 

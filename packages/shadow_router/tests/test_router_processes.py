@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import http.client
 import os
+import re
 import signal
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 from router_fakes import FakeServer
@@ -69,11 +71,17 @@ def test_serve_says_one_line_when_a_port_is_busy(
             setting: str(port),
         },
     )
-    assert done.returncode != 0
+    assert done.returncode == 78
     said = [line for line in done.stderr.splitlines() if "in use" in line]
-    assert said == [
-        f"shadow-router: 127.0.0.1:{port} is in use by another process ({setting})"
-    ]
+    assert len(said) == 1
+    found = re.fullmatch(
+        rf"shadow-router: 127\.0\.0\.1:{port} is in use by process (\d+) \((.+)\); "
+        rf"end it \(kill (\d+)\), or set {setting}",
+        said[0],
+    )
+    assert found is not None and found[1] == found[3], said
+    command = Path(f"/proc/{found[1]}/cmdline").read_text()
+    assert f"--only\0{'router' if face == 'public' else 'collector'}\0" in command
     assert "Traceback" not in done.stderr
 
 

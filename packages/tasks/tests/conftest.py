@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 # They make and use the same environments, .tox/services.
-SERVICES = {"blame", "mutants", "own_model", "promote", "replay", "services"}
+SERVICES = {
+    "blame",
+    "endings",
+    "mutants",
+    "offline",
+    "own_model",
+    "promote",
+    "replay",
+    "services",
+}
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,8 +1,140 @@
 """What several tests of the running system share."""
 
 import contextlib
+import json
+import os
 import random
+import re
+import shutil
+import signal
 import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+SERVICES = [sys.executable, "packages/tasks/services.py"]
+
+
+class Running:
+    """The processes of one start, its ports, and what it has printed."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        under: tuple[str, ...] = (),
+        root: Path = ROOT,
+        **settings: str,
+    ) -> None:
+        self.public, self.private, live, shadow = (free_port() for _ in range(4))
+        self.live, self.shadow, self.prometheus = live, shadow, free_port()
+        self.output = folder / "output.txt"
+        self.environment = {
+            **os.environ,
+            "SHADOW_ROUTER_PUBLIC_PORT": str(self.public),
+            "SHADOW_ROUTER_PRIVATE_PORT": str(self.private),
+            "SHADOW_ROUTER_LIVE_URL": f"http://127.0.0.1:{live}",
+            "SHADOW_ROUTER_SHADOW_URL": f"http://127.0.0.1:{shadow}",
+            "SHADOW_ROUTER_DATA_DIR": str(folder / "data"),
+            "PROMETHEUS_PORT": str(self.prometheus),
+            **settings,
+        }
+        if "serve" in arguments:
+            self.environment["IRIS_API_PORT"] = str(live)
+        with self.output.open("w") as output:
+            self.process = subprocess.Popen(
+                [*under, *SERVICES, *arguments],
+                cwd=root,
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait_for(self, text: str, timeout_s: float = 120) -> None:
+        deadline = time.monotonic() + timeout_s
+        while text not in self.output.read_text():
+            assert self.process.poll() is None, self.output.read_text()
+            assert time.monotonic() < deadline, self.output.read_text()
+            time.sleep(0.05)
+
+    def stop(self) -> int:
+        """Press Ctrl-C: everything the terminal's foreground group would get."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        try:
+            return self.process.wait(timeout=40)
+        finally:
+            data = ROOT / f".tox/services/prometheus-{self.prometheus}"
+            shutil.rmtree(data, ignore_errors=True)
+
+    def started_pids(self) -> list[int]:
+        return [int(p) for p in re.findall(r"pid=(\d+)", self.output.read_text())]
+
+    def audit(self) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [".tox/services/router/bin/shadow-router", "audit", "--json"],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+        )
+
+
+def get(port: int, path: str) -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        return bytes(answer.read())
+
+
+def health(running: Running) -> str:
+    """Return the model version that the live API states; empty when it is away."""
+    try:
+        return str(json.loads(get(running.live, "/health"))["model_version"])
+    except OSError:
+        return ""
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes below one, whoever started them."""
+    parents = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            stat = (folder / "stat").read_text().rpartition(")")[2].split()
+            parents[int(folder.name)] = int(stat[1])
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found[1:]
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process runs; one that nobody has waited for does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def is_free(port: int) -> bool:
+    """Return whether a port can be listened at."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def free_port() -> int:

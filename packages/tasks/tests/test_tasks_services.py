@@ -6,87 +6,18 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+import environments
 import monitoring
 import pytest
 import services
-from running import free_port
-
-ROOT = Path(__file__).parents[3]
-SERVICES = [sys.executable, "packages/tasks/services.py"]
-
-
-class Running:
-    """The processes of one start, its ports, and what it has printed."""
-
-    def __init__(
-        self,
-        folder: Path,
-        *arguments: str,
-        under: tuple[str, ...] = (),
-        root: Path = ROOT,
-        **settings: str,
-    ) -> None:
-        self.public, self.private, live, shadow = (free_port() for _ in range(4))
-        self.live, self.prometheus = live, free_port()
-        self.output = folder / "output.txt"
-        self.environment = {
-            **os.environ,
-            "SHADOW_ROUTER_PUBLIC_PORT": str(self.public),
-            "SHADOW_ROUTER_PRIVATE_PORT": str(self.private),
-            "SHADOW_ROUTER_LIVE_URL": f"http://127.0.0.1:{live}",
-            "SHADOW_ROUTER_SHADOW_URL": f"http://127.0.0.1:{shadow}",
-            "SHADOW_ROUTER_DATA_DIR": str(folder / "data"),
-            "PROMETHEUS_PORT": str(self.prometheus),
-            **settings,
-        }
-        if "serve" in arguments:
-            self.environment["IRIS_API_PORT"] = str(live)
-        with self.output.open("w") as output:
-            self.process = subprocess.Popen(
-                [*under, *SERVICES, *arguments],
-                cwd=root,
-                env=self.environment,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def wait_for(self, text: str, timeout_s: float = 120) -> None:
-        deadline = time.monotonic() + timeout_s
-        while text not in self.output.read_text():
-            assert self.process.poll() is None, self.output.read_text()
-            assert time.monotonic() < deadline, self.output.read_text()
-            time.sleep(0.05)
-
-    def stop(self) -> int:
-        """Press Ctrl-C: everything the terminal's foreground group would get."""
-        os.killpg(self.process.pid, signal.SIGINT)
-        try:
-            return self.process.wait(timeout=40)
-        finally:
-            data = ROOT / f".tox/services/prometheus-{self.prometheus}"
-            shutil.rmtree(data, ignore_errors=True)
-
-    def started_pids(self) -> list[int]:
-        return [int(p) for p in re.findall(r"pid=(\d+)", self.output.read_text())]
-
-    def audit(self) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [".tox/services/router/bin/shadow-router", "audit", "--json"],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-        )
+from environments import CannotStart
+from running import ROOT, SERVICES, Running, descendants, get, health, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -98,26 +29,6 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     finally:
         if running.process.poll() is None:
             running.stop()
-
-
-def get(port: int, path: str) -> bytes:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-        return bytes(answer.read())
-
-
-def health(running: Running) -> str:
-    """Return the model version that the live API states; empty when it is away."""
-    try:
-        return str(json.loads(get(running.live, "/health"))["model_version"])
-    except OSError:
-        return ""
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def readme_curl() -> tuple[str, str]:
@@ -183,7 +94,7 @@ def test_alerts_are_linked_where_prometheus_is_installed(system: Running) -> Non
     assert (is_linked in system.output.read_text()) == bool(shutil.which("prometheus"))
 
 
-def test_second_start_says_which_port_is_busy_when_one_runs(system: Running) -> None:
+def test_second_start_names_the_process_that_holds_a_port(system: Running) -> None:
     done = subprocess.run(
         [*SERVICES, "up"],
         cwd=ROOT,
@@ -192,10 +103,15 @@ def test_second_start_says_which_port_is_busy_when_one_runs(system: Running) -> 
         text=True,
     )
     assert done.returncode == 1
-    assert done.stderr == (
-        f"cannot start: 127.0.0.1:{system.public} cannot be used: Address already in "
-        "use (stop it, or set SHADOW_ROUTER_PUBLIC_PORT)\n"
+    said = re.fullmatch(
+        rf"cannot start: 127\.0\.0\.1:{system.public} is in use by process (\d+) "
+        r"\((.+)\); end it \(kill (\d+)\), or set SHADOW_ROUTER_PUBLIC_PORT\n",
+        done.stderr,
     )
+    assert said is not None, done.stderr
+    assert said[1] == said[3] and said[1] in map(str, descendants(system.process.pid))
+    # Long commands are cut.
+    assert ".tox/services/router/bin/python" in said[2]
 
 
 def test_ctrl_c_leaves_no_process_and_no_traceback_when_pressed(
@@ -224,18 +140,6 @@ def test_serve_runs_the_live_api_alone_when_started(tmp_path: Path) -> None:
     assert "Traceback" not in running.output.read_text()
 
 
-@pytest.mark.slow
-def test_services_stop_when_what_started_them_is_killed(tmp_path: Path) -> None:
-    # sh waits for its child, as tox does; killed, it tells nobody. And as with tox,
-    # nobody reads the output any more: head leaves after three lines.
-    shell = ("sh", "-c", '"$@" 2>&1 | head -n 3; sleep 60', "sh")
-    running = Running(tmp_path, "serve", under=shell)
-    wait_until(lambda: health(running) == "1.0.0", timeout_s=60)
-    running.process.kill()
-    running.process.wait()
-    wait_until(lambda: health(running) == "")
-
-
 def test_start_says_one_line_and_goes_on_when_prometheus_has_no_port(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -244,9 +148,21 @@ def test_start_says_one_line_and_goes_on_when_prometheus_has_no_port(
         monkeypatch.setenv("PROMETHEUS_PORT", str(port))
         monkeypatch.setattr(monitoring, "find_prometheus", lambda: "/bin/prometheus")
         assert services.watching({}) is None
-    assert capsys.readouterr().err == (
-        f"no Prometheus: 127.0.0.1:{port} cannot be used: Address already in use "
-        "(stop it, or set PROMETHEUS_PORT)\n"
+    said = capsys.readouterr().out
+    assert said.startswith(
+        f"no Prometheus: 127.0.0.1:{port} is in use by process {os.getpid()} ("
+    )
+    assert said.endswith(f"; end it (kill {os.getpid()}), or set PROMETHEUS_PORT\n")
+
+
+def test_address_that_nobody_can_listen_at_is_named_with_its_reason() -> None:
+    # Of a documentation network: on no machine.
+    address = services.Address("http://192.0.2.1:8001", "SHADOW_ROUTER_LIVE_URL")
+    with pytest.raises(CannotStart) as refused:
+        services.check_free(address)
+    assert str(refused.value) == (
+        "192.0.2.1:8001 cannot be used: Cannot assign requested address; choose "
+        "another, or set SHADOW_ROUTER_LIVE_URL"
     )
 
 
@@ -289,24 +205,28 @@ def test_books_begin_anew_when_the_pins_change(
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "sources"),
+    ("name", "value", "extras"),
     [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318", ["./api[otel]"]),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318", ["otel"]),
         ("IRIS_API_PORT", "8001", []),
     ],
 )
 def test_api_can_export_traces_when_it_is_asked_to(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, sources: list[str]
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, extras: list[str]
 ) -> None:
     for other in [one for one in os.environ if one.startswith("OTEL_")]:
         monkeypatch.delenv(other)
     monkeypatch.setenv(name, value)
-    installed: list[str] = []
+    taken: list[list[str]] = []
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(services, "make_environment", lambda _: Path("bin/python"))
-    monkeypatch.setattr(services, "install", lambda _, *what: installed.extend(what))
+    monkeypatch.setattr(
+        environments, "fill", lambda name, what, steps: taken.extend(steps)
+    )
     services.prepare_api("live")
-    assert [what for what in installed if "otel" in what] == sources
+    wheel = str(environments.build(environments.API))
+    assert [step for step in taken if "otel" in str(step)] == [
+        [f"{wheel}[{extra}]"] for extra in extras
+    ]
 
 
 def test_variables_of_traces_reach_the_services() -> None:

@@ -4,7 +4,7 @@ What can go wrong, as one small tree.
 ShadowRouterError
 ├── SettingsInvalid       a SHADOW_ROUTER_* name or value is wrong
 ├── RulesInvalid          the rule file is wrong; carries file, line, field
-├── PortBusy              a listening address belongs to another process
+├── PortBusy              an address cannot be listened on
 ├── DataDirectoryBusy     a second collector on one data directory
 ├── DataDirectoryMissing  report or audit asked of a directory with no books
 ├── StoreUnreadable       the store is damaged, or of another version
@@ -67,10 +67,10 @@ class ServiceUnreachable(ShadowRouterError):
 
 
 class PortBusy(ShadowRouterError):
-    """Raised when a listening address is taken; carries host, port, setting."""
+    """Raised when an address cannot be listened on; carries host, port, setting."""
 
-    def __init__(self, host: str, port: int, setting: str) -> None:
-        super().__init__(f"{host}:{port} is in use by another process ({setting})")
+    def __init__(self, host: str, port: int, setting: str, reason: str) -> None:
+        super().__init__(f"{host}:{port} {reason}, or set {setting}")
         self.host = host
         self.port = port
         self.setting = setting

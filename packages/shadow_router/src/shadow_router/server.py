@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import Callable, Iterator
 
@@ -10,6 +11,7 @@ import uvicorn
 from shadow_router.asgi import App
 from shadow_router.crowd import TICK_S, Crowd
 from shadow_router.errors import PortBusy
+from shadow_router.holder import holder_of
 from shadow_router.protocol import Protocol
 
 #: How long kept-alive connections may bring one more request during a stop.
@@ -32,7 +34,7 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
     Raises
     ------
     PortBusy
-        If the address cannot be had; names the setting that chooses it.
+        If the address cannot be had; names who has it, and the setting.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
@@ -41,9 +43,13 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
         listener.bind((host, port))
         # Bound sockets may share an address until one of them listens.
         listener.listen(2048)
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise PortBusy(host, port, setting) from None
+        if error.errno == errno.EADDRINUSE:
+            reason = f"is in use by {holder_of(host, port)}"
+        else:
+            reason = f"cannot be listened on ({error.strerror}): choose another"
+        raise PortBusy(host, port, setting, reason) from None
     listener.setblocking(False)
     return listener
 

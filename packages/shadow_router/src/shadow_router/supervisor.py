@@ -53,6 +53,8 @@ class Supervisor:
         # The router first: it hands over what it has left before the collector goes.
         codes = [await self._end(router), await self._end(self._collector)]
         await keeping
+        if EXIT_REFUSED in codes:
+            return EXIT_REFUSED
         return 0 if was_told and codes == [0, 0] else 1
 
     async def _start(self, role: str) -> Process:
