@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from report_browser import watch_page
 from router_fakes import FakeServer, answer_bytes
-from router_system import System
+from router_system import System, post_many, refused_url
 
 HOSTILE = "</pre><img src=x onerror=alert(1)>\"'&{{ 7*7 }}"
 LABELS = ("setosa", "versicolor")
@@ -289,3 +289,28 @@ def test_page_says_what_to_do_when_nothing_was_compared(browser, live, shadow, s
         expect(page.locator("#report")).to_contain_text(
             "Send traffic to the public port"
         )
+
+
+def test_dead_shadow_is_said_on_the_page_in_the_json_and_in_the_terminal(
+    browser, live, start
+):
+    gone = refused_url()
+    system = start(live.url, gone, BREAKER_FAILURES=3)
+    post_many(system, 20)
+    system.settled_fates()
+    said = f"nobody answers at {gone}"
+    report = json.loads(system.private_get("/report.json")[1])
+    assert report["verdict"]["state"] == "FAIL"
+    assert report["verdict"]["reason"].startswith(f"{said}; ")
+    assert f"WARNING {said}; it gets a probe a second" in system.log
+    done = system.run("verdict")
+    assert done.stdout.startswith(f"FAIL: {said}; ")
+    assert f"shadow: {said}\n" in done.stdout + "\n"
+    with watch_page(browser, f"http://127.0.0.1:{system.private}/") as page:
+        expect(page.locator(".reason")).to_contain_text(said[1:])
+        expect(page.locator(".version.shadow")).to_contain_text(said)
+        # The verdict is there, and other gates are open: nothing more does not help.
+        needed = page.locator(".state div").filter(has_text="Still needed")
+        expect(needed).to_contain_text("another shadow; ")
+        expect(page.locator("#report")).not_to_contain_text("too close to its limit")
+        expect(page.locator(".missing").first).to_have_text("has no evidence yet")

@@ -352,7 +352,7 @@ def test_replay_refuses_answers_to_inputs_that_were_redacted(tmp_path, shadow):
     [
         ("--shadow=nowhere", "--shadow: must be an http or https URL"),
         ("--shadow=recorded", "--shadow: must be an http or https URL"),
-        ("--shadow={nobody}", "Connection refused"),
+        ("--shadow={nobody}", "nobody answers at http://127.0.0.1"),
     ],
 )
 def test_replay_says_whom_it_cannot_ask(tmp_path, option, said):

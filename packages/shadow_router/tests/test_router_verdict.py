@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from shadow_router.evidence import Evidence, Labelled, Lanes, Sketch, Tallies, Tried
+from shadow_router.gate_rows import gate_rows
 from shadow_router.gates import GATES
 from shadow_router.latency import fine_bucket_of
 from shadow_router.parts import State
@@ -169,7 +170,8 @@ def test_verdict_says_why_it_fails_when_the_breaker_left_the_shadow_alone():
     assert verdict.reason.endswith("that is why 88.9% of the traffic was left out")
     assert gate(verdict, "measurement").reason == (
         "88.9% of the traffic due was lost (8,890 requests by the breaker); "
-        "it must be under 1%"
+        "it must be under 1%; begin again with an empty data directory "
+        "(SHADOW_ROUTER_DATA_DIR)"
     )
 
 
@@ -241,6 +243,84 @@ def test_forecast_is_refused_when_the_evidence_is_too_close_to_a_limit():
     verdict = judge(some(1000, flips=10))
     assert verdict.eta is None
     assert "too close to a limit" in verdict.reason
+
+
+def test_no_gate_is_close_to_its_limit_when_it_has_no_evidence():
+    silent = with_tallies(sketches={})
+    assert judge(silent).reason == (
+        "not yet decided: latency; no evidence yet for latency"
+    )
+    [row] = [one for one in gate_rows(judge(silent), 1.0) if one.name == "latency"]
+    assert row.missing == "has no evidence yet"
+
+
+@pytest.mark.parametrize(
+    ("tallies", "name", "words"),
+    [
+        # One good answer in a refactor, of which tens of thousands are needed.
+        ({"requests": 1, "pairs": {("a", "a"): 1}}, "flips", "has seen too little"),
+        ({"requests": 30, "errors": 30, "pairs": {}}, "flips", "has no evidence yet"),
+        (
+            {"pairs": {("a", "a"): 9999, ("a", "b"): 1}},
+            "flips",
+            "is too close to its limit",
+        ),
+    ],
+)
+def test_gate_says_why_its_need_cannot_be_told(tallies, name, words):
+    evidence = with_tallies(measured=0, segments={}, sketches={}, **tallies)
+    refactor = Rules(profile="refactor", thresholds=PROFILES["refactor"][0])
+    verdict = judge(evidence, refactor)
+    [row] = [one for one in gate_rows(verdict, 1.0) if one.name == name]
+    assert row.missing.startswith(words)
+
+
+def absent(**fates):
+    fates = {Fate(name): n for name, n in fates.items()}
+    errors = fates.get(Fate.SHADOW_REFUSED, 0)
+    tallies = Tallies(requests=errors, errors=errors)
+    return Evidence(fates=fates, tallies=tallies, shadow_url="http://a:1")
+
+
+@pytest.mark.parametrize(
+    ("evidence", "state"),
+    [
+        (absent(shadow_refused=1), State.FAIL),
+        (absent(shadow_refused=40, dropped_breaker=400), State.FAIL),
+        (absent(shadow_refused=1, dropped_queue=40), State.INVALID),
+    ],
+)
+def test_verdict_says_that_nobody_answers_when_the_shadow_never_did(evidence, state):
+    verdict = judge(evidence)
+    assert verdict.state is state
+    assert verdict.reason.startswith("nobody answers at http://a:1; ")
+
+
+def test_errors_say_that_nobody_answered_when_the_shadow_was_away_for_a_while():
+    verdict = judge(replace(with_fates(match=N, shadow_refused=30)))
+    assert "nobody answers" not in verdict.reason
+    assert gate(verdict, "errors").reason.endswith(
+        "; nobody answered at the shadow's address 30 times"
+    )
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        with_fates(match=900, dropped_queue=100),
+        replace(GOOD, live_versions=("1", "2")),
+        replace(GOOD, rules=("a", "b")),
+        with_tallies(repeats=10, live_changes=9),
+        replace(GOOD, lanes=Lanes(live_against_live=Tried(10, 1))),
+        replace(GOOD, lanes=Lanes(mutants=Tried(10, 9))),
+    ],
+)
+def test_invalid_says_how_to_begin_again_whatever_the_reason(evidence):
+    verdict = judge(evidence)
+    assert verdict.state is State.INVALID
+    assert verdict.reason.endswith(
+        "; begin again with an empty data directory (SHADOW_ROUTER_DATA_DIR)"
+    )
 
 
 def test_forecast_is_none_when_nothing_was_compared():

@@ -21,11 +21,17 @@ class Breaker:
         How many; 0 for a breaker that never opens.
     clock : callable
         Returns seconds that only grow.
+    url : str
+        Of the shadow.
     """
 
     def __init__(
-        self, failures: int, clock: Callable[[], float] = time.monotonic
+        self,
+        failures: int,
+        clock: Callable[[], float] = time.monotonic,
+        url: str = "the shadow's address",
     ) -> None:
+        self._url = url
         self._limit = failures
         self._clock = clock
         self._failures = 0
@@ -45,8 +51,12 @@ class Breaker:
     def watch(self, fate: Fate) -> None:
         """Take the fate of a copy that was sent, and say so when something changes."""
         if self.note(fate in FAILED):
-            now = "only fails; it gets a probe a second"
-            logger.warning("the shadow {}", now if self.is_open else "answers again")
+            absent = fate is Fate.SHADOW_REFUSED
+            now = (
+                f"nobody answers at {self._url}" if absent else "the shadow only fails"
+            )
+            said = f"{now}; it gets a probe a second"
+            logger.warning(said if self.is_open else "the shadow answers again")
 
     def note(self, has_failed: bool) -> bool:
         """Take what became of a copy; return whether the breaker has changed."""

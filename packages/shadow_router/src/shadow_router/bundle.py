@@ -12,7 +12,7 @@ from shadow_router.known import Known, expired_on
 from shadow_router.latency import quantile_ms
 from shadow_router.parts import Gate, Part
 from shadow_router.store import Discrepancy, LatencySums
-from shadow_router.summary import Summary, shown_version
+from shadow_router.summary import Summary
 from shadow_router.verdict import EXIT_CODES, Verdict
 
 #: Raised when a field of the document changes its meaning or goes.
@@ -273,9 +273,8 @@ def as_text(found: Findings) -> str:
     lines += _known_said(found)
     rules = summary.rules
     lines += ["", f"rules: profile {rules.profile}, sha256 {rules.sha256[:16]}"]
-    for role, seen in summary.versions.items():
-        named = ", ".join(map(shown_version, seen)) or "not seen yet"
-        lines.append(f"{role}: {named}")
+    for role in summary.versions:
+        lines.append(f"{role}: {', '.join(summary.named_versions(role))}")
     return "\n".join(lines)
 
 

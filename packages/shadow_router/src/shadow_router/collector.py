@@ -26,7 +26,7 @@ from shadow_router.recorder import Recorder
 from shadow_router.records import Difference, Exchange, Fate, Flow
 from shadow_router.redaction import Redactor
 from shadow_router.rules import Rules
-from shadow_router.settings import Settings
+from shadow_router.settings import Settings, shown_url
 from shadow_router.shadow_call import ShadowCaller
 from shadow_router.store import Joined, Store, StoreFailed, TrueLabel
 from shadow_router.switches import Switches
@@ -68,7 +68,8 @@ class Collector:
         self._store = store
         self._caller = caller
         self._switches = switches
-        self._breaker = Breaker(settings.breaker_failures)
+        url = shown_url(settings.shadow_url)
+        self._breaker = Breaker(settings.breaker_failures, url=url)
         self._rules = rules
         self._redactor = Redactor(rules, key)
         self._recorder = recorder

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
-from shadow_router.records import Fate
+from shadow_router.records import COMPARED, FAILED, Fate
 
 #: Flips count as confident when live's best class led by this much.
 CONFIDENT_MARGIN = 0.5
+UNNAMED = "the shadow's address"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,20 @@ class Evidence:
     labelled: Labelled | None = None
     #: New unique inputs in a second, of late; None in a replay, which has no pace.
     inputs_per_s: float | None = 0.0
+    #: Without a password, to be named where nobody answers.
+    shadow_url: str = UNNAMED
+
+    @property
+    def refused(self) -> float:
+        """Return on how many requests nobody answered at the shadow's address."""
+        return self.fates.get(Fate.SHADOW_REFUSED, 0)
+
+    @property
+    def is_shadow_absent(self) -> bool:
+        """Return whether nobody has ever answered there."""
+        answered = (*COMPARED, Fate.CONTRACT_BREAK, *FAILED)
+        others = sum(self.fates.get(fate, 0) for fate in answered) - self.refused
+        return self.refused > 0 and not others
 
 
 def scaled(evidence: Evidence, factor: float) -> Evidence:

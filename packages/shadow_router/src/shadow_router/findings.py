@@ -5,16 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from pydantic import SecretStr
 
 from shadow_router.changes import Change, read_changes
 from shadow_router.diagnosis import Diagnosis, diagnose
 from shadow_router.drift import Drift
+from shadow_router.evidence import UNNAMED
 from shadow_router.hour import Span
 from shadow_router.records import Fate
-from shadow_router.settings import Settings
+from shadow_router.settings import Settings, shown_url
 from shadow_router.store import Details, Filter, Moment, read_details
 from shadow_router.summary import Summary, summarise
 from shadow_router.switches import SwitchState, read_state
@@ -105,7 +106,8 @@ def gather(
     DataDirectoryMissing
         If no collector has ever run on the directory.
     """
-    summary = summarise(directory, setting.store_url)
+    url = shown_url(setting.shadow_url) if setting.shadow_url else UNNAMED
+    summary = summarise(directory, setting.store_url, url)
     skip = (asked.page - 1) * per_page
     details = read_details(directory, asked.wanted, skip, per_page, setting.store_url)
     tallies = summary.evidence.tallies
@@ -123,13 +125,6 @@ def gather(
         details.flips, details.agreeing, summary.unique_flips, summary.unique_inputs
     )
     return Findings(summary, details, found, (*past, now), asked, per_page, setting)
-
-
-def shown_url(url: str) -> str:
-    """Return a URL without what may be a password in it."""
-    parts = urlsplit(url)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
 
 
 def setting_of(settings: Settings, blame: Path) -> Setting:

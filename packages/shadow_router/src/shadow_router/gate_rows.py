@@ -59,7 +59,10 @@ def _missing(gate: Gate, verdict: Verdict, inputs_per_s: float | None) -> str:
     if gate.name not in verdict.missing:
         return ""
     inputs = verdict.missing[gate.name]
+    if not gate.has_evidence:
+        return "has no evidence yet"
     if inputs is None:
-        return "too close to its limit to say how much more it needs"
+        why = "is too close to its limit" if gate.is_close else "has seen too little"
+        return f"{why} to say how much more it needs"
     seconds = inputs / inputs_per_s if inputs_per_s else None
     return f"needs {eta_said(Eta(inputs, seconds))}"

@@ -60,7 +60,9 @@ def errors(evidence: Evidence, rules: Rules, alpha: float) -> Gate:
         _share("failures", *first, limit, alpha / 2, "unique requests"),
         _share("failures, repeats too", *every, limit, alpha / 2, "requests"),
     ]
-    return decided("errors", parts)
+    refused, url = evidence.refused, evidence.shadow_url
+    note = f"nobody answered at {url} {refused:,.0f} times" if refused else ""
+    return decided("errors", parts, note)
 
 
 def flips(evidence: Evidence, rules: Rules, alpha: float) -> Gate:

@@ -13,16 +13,16 @@ from markupsafe import Markup
 
 from shadow_router import __version__, charts, plots
 from shadow_router.drift_panel import drift_panel
-from shadow_router.findings import Asked, Findings, shown_url
+from shadow_router.findings import Asked, Findings
 from shadow_router.gate_rows import gate_rows
 from shadow_router.gates import GATES
 from shadow_router.hour_panel import hour_panel
 from shadow_router.label_panel import label_panel
 from shadow_router.records import Fate
 from shadow_router.scales import shown_ratio, shown_share
+from shadow_router.settings import shown_url
 from shadow_router.snippets import as_curl, as_label_curl, as_pytest, is_short
 from shadow_router.store import Discrepancy
-from shadow_router.summary import shown_version
 from shadow_router.verdict import LOSS_LIMIT, duration
 
 _BODY_SHOWN = 8192
@@ -47,7 +47,7 @@ _MEANINGS = {
     Fate.CONTRACT_BREAK: "the answer's status, type or fields differ",
     Fate.SHADOW_ERROR: "the shadow failed or broke off",
     Fate.SHADOW_TIMEOUT: "the shadow did not answer in time",
-    Fate.SHADOW_REFUSED: "no connection to the shadow",
+    Fate.SHADOW_REFUSED: "nobody answered at the shadow's address",
     Fate.DROPPED_QUEUE: "the queue was full",
     Fate.DROPPED_BYTES: "the queue held too many bytes",
     Fate.DROPPED_SHED: "left out to protect live",
@@ -136,10 +136,7 @@ def _values(found: Findings, is_file: bool) -> dict[str, object]:
         "s": summary,
         "f": found,
         "verdict": verdict,
-        "versions": {
-            role: [shown_version(one) for one in seen]
-            for role, seen in summary.versions.items()
-        },
+        "versions": {role: summary.named_versions(role) for role in summary.versions},
         "version": __version__,
         "loss_limit": LOSS_LIMIT,
         "gates": list(gate_rows(verdict, summary.evidence.inputs_per_s)),

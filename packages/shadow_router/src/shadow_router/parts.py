@@ -64,6 +64,19 @@ class Gate:
     parts: tuple[Part, ...] = ()
 
     @property
+    def has_evidence(self) -> bool:
+        """Return whether anything was counted for it."""
+        return any(part.n for part in self.parts)
+
+    @property
+    def is_close(self) -> bool:
+        """Return whether what was seen lies near a limit, on either side of it."""
+        return any(
+            part.seen is not None and part.limit / 2 <= part.seen <= part.limit * 2
+            for part in self.parts
+        )
+
+    @property
     def worst(self) -> Part | None:
         """Return the part that decides: above its limit, or closest to it."""
         return max(self.parts, key=_urgency, default=None)

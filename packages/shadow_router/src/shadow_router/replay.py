@@ -207,5 +207,6 @@ async def _check_listening(url: str, client: HttpClient) -> None:
     try:
         _, writer = await asyncio.open_connection(origin.host, origin.port)
     except OSError as error:
-        raise ServiceUnreachable(f"{url}: {error.strerror or error}") from None
+        why = error.strerror or error
+        raise ServiceUnreachable(f"nobody answers at {url}: {why}") from None
     writer.close()

@@ -138,3 +138,10 @@ def _one_line(error: Any) -> str:
     name = PREFIX + str(error["loc"][0]).upper()
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{name}: {message[:1].lower()}{message[1:]}"
+
+
+def shown_url(url: str) -> str:
+    """Return a URL without what may be a password in it."""
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"

@@ -10,7 +10,7 @@ from pydantic import SecretStr, ValidationError
 
 from shadow_router.accounts import Accounts, add_up, read_pages
 from shadow_router.errors import StoreUnreadable
-from shadow_router.evidence import Evidence
+from shadow_router.evidence import UNNAMED, Evidence
 from shadow_router.hour import Count
 from shadow_router.known import Known, Seen, known_by, load_known
 from shadow_router.records import COMPARED, SKIPPED
@@ -54,6 +54,12 @@ class Summary:
         seen = Seen(item.fate, item.live_labels, item.shadow_labels, item.reason)
         return known_by(seen, self.known, self.today)
 
+    def named_versions(self, role: str) -> list[str]:
+        """Return a role's versions as a person reads them, or why there are none."""
+        if role == "shadow" and self.evidence.is_shadow_absent:
+            return [f"nobody answers at {self.evidence.shadow_url}"]
+        return list(map(shown_version, self.versions[role])) or ["not seen yet"]
+
     @property
     def unique_inputs(self) -> int:
         """Return how many different inputs both versions labelled."""
@@ -76,7 +82,9 @@ class Summary:
         return sum(self.accounts.fates[fate] for fate in COMPARED)
 
 
-def summarise(directory: Path, store_url: SecretStr | None = None) -> Summary:
+def summarise(
+    directory: Path, store_url: SecretStr | None = None, shadow_url: str = UNNAMED
+) -> Summary:
     """
     Return the summary of a run.
 
@@ -86,6 +94,8 @@ def summarise(directory: Path, store_url: SecretStr | None = None) -> Summary:
         The data directory of this machine.
     store_url : SecretStr or None
         Of the store that other machines share, if any: their numbers are in it.
+    shadow_url : str
+        To be named where nobody answers.
 
     Raises
     ------
@@ -106,6 +116,7 @@ def summarise(directory: Path, store_url: SecretStr | None = None) -> Summary:
         labelled=labelled(totals.labels, totals.tallies),
         lanes=totals.lanes,
         inputs_per_s=totals.inputs_per_s,
+        shadow_url=shadow_url,
     )
     return Summary(
         at=time.time(),

@@ -25,7 +25,7 @@ EXIT_CODES = {
 }
 #: Verdicts further off than so many times the traffic so far are not foretold.
 _FURTHEST = 2.0**12
-_START_AGAIN = "begin again with an empty data directory"
+_START_AGAIN = "begin again with an empty data directory (SHADOW_ROUTER_DATA_DIR)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,8 @@ def measurement_gate(evidence: Evidence, rules: Rules = DEFAULT) -> Gate:
     """Return whether the measurement itself can be believed."""
     reasons = list(_faults(evidence, rules))
     if reasons:
-        return Gate("measurement", State.INVALID, "; ".join(reasons))
+        # What is counted stays counted: no reason goes away by itself but loss, slowly.
+        return Gate("measurement", State.INVALID, "; ".join((*reasons, _START_AGAIN)))
     loss = loss_of(evidence.fates)
     said = [f"{loss:.2%} lost, versions and rules unchanged"]
     said += _self_contradiction(evidence.tallies)
@@ -84,14 +85,16 @@ def _faults(evidence: Evidence, rules: Rules) -> Iterator[str]:
     if loss >= LOSS_LIMIT:
         allowed = f"it must be under {LOSS_LIMIT:.0%}"
         spared = evidence.fates.get(Fate.DROPPED_BREAKER, 0)
-        why = f" ({spared:,.0f} requests by the breaker)" if spared else ""
+        absent = f": nobody answers at {evidence.shadow_url}"
+        cause = absent if evidence.is_shadow_absent else ""
+        why = f" ({spared:,.0f} requests by the breaker{cause})" if spared else ""
         yield f"{loss:.1%} of the traffic due was lost{why}; {allowed}"
     sides = (("live", evidence.live_versions), ("shadow", evidence.shadow_versions))
     for role, versions in sides:
         if len(versions) > 1:
-            yield f"{role} answered as {', '.join(versions)}; {_START_AGAIN}"
+            yield f"{role} answered as {', '.join(versions)}"
     if len(evidence.rules) > 1:
-        yield f"the rules were changed during the run; {_START_AGAIN}"
+        yield "the rules were changed during the run"
     tallies = evidence.tallies
     if tallies.live_changes > rules.thresholds.flips * tallies.repeats:
         yield (
@@ -162,7 +165,10 @@ def judge(evidence: Evidence, rules: Rules = DEFAULT, alpha: float = ALPHA) -> V
         state = State.FAIL
     missing = _missing(evidence, rules, each, gates)
     eta = _eta(evidence, missing) if state is State.INCONCLUSIVE else None
-    reason = _reason(state, gates, evidence, eta)
+    said = eta_said(eta) if eta else _far_said(gates, missing)
+    reason = _reason(state, gates, evidence, said)
+    if evidence.is_shadow_absent:
+        reason = f"nobody answers at {evidence.shadow_url}; {reason}"
     loss = loss_of(evidence.fates)
     return Verdict(state, reason, gates, absent, loss, eta, missing, alpha)
 
@@ -244,7 +250,7 @@ def _first_decided(is_open: Callable[[float], bool]) -> float:
 
 
 def _reason(
-    state: State, gates: tuple[Gate, ...], evidence: Evidence, eta: Eta | None
+    state: State, gates: tuple[Gate, ...], evidence: Evidence, missing: str
 ) -> str:
     telling = [gate for gate in gates if gate.state is state]
     if state is State.PASS:
@@ -261,13 +267,21 @@ def _reason(
         return f"{said}; that is why {loss:.1%} of the traffic was left out"
     if not any(evidence.fates.get(fate, 0) for fate in COMPARED):
         return "no two answers have been compared yet"
-    return f"not yet decided: {names}; {eta_said(eta)}"
+    return f"not yet decided: {names}; {missing}"
 
 
-def eta_said(eta: Eta | None) -> str:
+def _far_said(gates: tuple[Gate, ...], missing: Mapping[str, int | None]) -> str:
+    """Return why nobody can say how much the open gates still need."""
+    far = [gate for gate in gates if missing.get(gate.name, 0) is None]
+    if unseen := [gate.name for gate in far if not gate.has_evidence]:
+        return f"no evidence yet for {', '.join(unseen)}"
+    is_close = any(gate.is_close for gate in far)
+    why = "too close to a limit" if is_close else "too little seen"
+    return f"{why} to say how much is missing"
+
+
+def eta_said(eta: Eta) -> str:
     """Return in words what is missing, and for how long at the present rate."""
-    if eta is None:
-        return "too close to a limit, or too little seen, to say how much is missing"
     said = f"about {_rounded(eta.inputs):,} more unique inputs"
     if not eta.has_pace:
         return said
