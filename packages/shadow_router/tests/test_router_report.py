@@ -94,7 +94,7 @@ def test_metrics_can_be_scraped_and_agree_with_the_fates(hostile):
         for sample in families["shadow_requests"].samples
     }
     assert fates["match"] == 16 and fates["label_flip"] == 4
-    assert len(fates) == 21
+    assert len(fates) == 23
     counts = {
         sample.labels["role"]: sample.value
         for sample in families["shadow_duration_seconds"].samples

@@ -31,9 +31,10 @@ from shadow_router.forwarding import (
 )
 from shadow_router.http_client import Answer, HttpClient, encode_head
 from shadow_router.mirror import Mirror, Selection
-from shadow_router.records import Exchange, Fate
+from shadow_router.records import LOST, Exchange, Fate
 from shadow_router.settings import Settings
 from shadow_router.shedding import Shedder
+from shadow_router.statuses import Standing, standing_of
 
 
 @dataclass(slots=True)
@@ -53,6 +54,11 @@ class _Visit:
     live_headers: Headers = field(default_factory=list)
     live_ms: float = 0.0
     live_body: bytes = b""
+
+    @property
+    def standing(self) -> Standing:
+        """Return what live's answer makes of the request."""
+        return standing_of(self.live_status)
 
     def skip(self, fate: Fate) -> None:
         """Note why there will be no comparison; the first reason stands."""
@@ -88,7 +94,7 @@ class RouterApp:
         try:
             visit = self._begin(scope)
             await self._serve(visit, receive, send)
-            fate = visit.fate or self._mirror.offer(self._exchange(visit))
+            fate = self._copy(visit)
         except asyncio.CancelledError:
             # Only a stop whose grace time is over cancels a request.
             fate = Fate.DROPPED_SHUTDOWN
@@ -100,6 +106,16 @@ class RouterApp:
         finally:
             if fate is not None:
                 self._books.count_fate(fate)
+
+    def _copy(self, visit: _Visit) -> Fate | None:
+        """Return None once a copy is queued, or the fate of a request without one."""
+        is_evidence = visit.standing is Standing.ANSWERED
+        fate = visit.fate
+        if fate is None:
+            fate = self._mirror.offer(self._exchange(visit), is_evidence)
+        # What could be no evidence is not lost by being left out.
+        is_lost = fate in LOST and is_evidence
+        return fate if is_lost or fate not in LOST else Fate.SKIPPED_LIVE_FAILED
 
     def announce_stop(self) -> None:
         """Have every answer from now on ask the client to close its connection."""
@@ -149,15 +165,15 @@ class RouterApp:
             answer = await self._send_whole(visit, body.content)
             is_whole = await self._read_short(visit, answer)
         visit.live_ms = (time.perf_counter() - began) * 1e3
-        if visit.is_repeatable:
-            # Like with like: other paths may take as long as they take.
+        if visit.is_repeatable and visit.standing is Standing.ANSWERED:
+            # Like with like: other paths, and refusals, take as long as they take.
             self._shedder.note(visit.live_ms)
         return None if is_whole else answer
 
     async def _read_short(self, visit: _Visit, answer: Answer) -> bool:
         """Note the answer; return whether its body is short, and noted as well."""
         visit.live_status, visit.live_headers = answer.status, answer.headers
-        if answer.status >= 500:
+        if visit.standing is Standing.UNANSWERED:
             visit.skip(Fate.SKIPPED_LIVE_FAILED)
         length = answer.content_length
         if length is None or length > self._cap:

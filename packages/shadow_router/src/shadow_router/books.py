@@ -144,11 +144,11 @@ class RouterBooks:
         page[_QUEUE_BYTES] -= size
         page[_SEQUENCE] += 1
 
-    def count_abandoned(self, size: int) -> None:
-        """Count a request that was still queued when the router stopped."""
+    def count_abandoned(self, size: int, fate: Fate) -> None:
+        """Count the fate of a request that was still queued when the router stopped."""
         page = self._page
         page[_SEQUENCE] += 1
-        page[_SLOT_OF[Fate.DROPPED_SHUTDOWN]] += 1
+        page[_SLOT_OF[fate]] += 1
         page[_QUEUE_ITEMS] -= 1
         page[_QUEUE_BYTES] -= size
         page[_SEQUENCE] += 1

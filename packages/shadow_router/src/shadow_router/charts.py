@@ -73,7 +73,7 @@ def kind_of(fate: Fate) -> str:
     """Return the colour class of a fate."""
     if fate in (Fate.MATCH, Fate.WITHIN_TOLERANCE):
         return "good"
-    if fate is Fate.PROBA_SHIFT:
+    if fate in (Fate.PROBA_SHIFT, Fate.CLIENT_ERROR_DIFFERS):
         return "notice"
     if fate in LOST:
         return "lost"

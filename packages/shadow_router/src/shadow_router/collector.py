@@ -17,7 +17,6 @@ from loguru import logger
 
 from shadow_router.accounts import read_pages
 from shadow_router.books import SUFFIX, WriterTally, find_books, read_page
-from shadow_router.breaker import Breaker
 from shadow_router.comparisons import comparison_of, failed
 from shadow_router.errors import FrameInvalid
 from shadow_router.frames import Hello, Intake, decode_exchange, decode_hello
@@ -26,7 +25,8 @@ from shadow_router.recorder import Recorder
 from shadow_router.records import Difference, Exchange, Fate, Flow
 from shadow_router.redaction import Redactor
 from shadow_router.rules import Rules
-from shadow_router.settings import Settings, shown_url
+from shadow_router.sending import Sender
+from shadow_router.settings import Settings
 from shadow_router.shadow_call import ShadowCaller
 from shadow_router.store import Joined, Store, StoreFailed, TrueLabel
 from shadow_router.switches import Switches
@@ -66,10 +66,7 @@ class Collector:
     ) -> None:
         self._directory = directory
         self._store = store
-        self._caller = caller
-        self._switches = switches
-        url = shown_url(settings.shadow_url)
-        self._breaker = Breaker(settings.breaker_failures, url=url)
+        self._sender = Sender(settings, caller, switches)
         self._rules = rules
         self._redactor = Redactor(rules, key)
         self._recorder = recorder
@@ -96,7 +93,7 @@ class Collector:
     @property
     def is_breaker_open(self) -> bool:
         """Return whether the shadow gets nothing but probes."""
-        return self._breaker.is_open
+        return self._sender.is_breaker_open
 
     async def start(self, socket: Path) -> None:
         """Settle what earlier processes left behind and begin to listen."""
@@ -128,8 +125,8 @@ class Collector:
         if self._workers:
             await asyncio.wait(self._workers, timeout=grace_s)
         while self._waiting:
-            router, _ = self._waiting.popleft()
-            self._writer.count(router.id, Fate.DROPPED_SHUTDOWN)
+            router, frame = self._waiting.popleft()
+            self._writer.count(router.id, _fate_at_stop(frame))
             self._close_one(router)
         for working in list(self._workers):
             working.cancel()
@@ -245,19 +242,17 @@ class Collector:
             exchange = decode_exchange(frame)
             if self._recorder is not None:
                 self._recorder.add(self._redactor.exchange(exchange))
-            is_killed = self._switches.is_killed
-            if is_killed or not self._breaker.admits():
-                fate = Fate.DROPPED_SHED if is_killed else Fate.DROPPED_BREAKER
-                self._writer.count(router.id, fate)
+            answer = await self._sender.send(exchange)
+            if isinstance(answer, Fate):
+                self._writer.count(router.id, answer)
                 return
-            answer = await self._caller.call(exchange)
             key = self._redactor.digest_key
             found = comparison_of(router.id, exchange, answer, self._rules, key)
             self._lanes.look(found)
-            self._breaker.watch(found.difference.fate)
+            self._sender.watch(found)
             self._writer.add(self._redactor.comparison(found))
         except asyncio.CancelledError:
-            self._writer.count(router.id, Fate.DROPPED_SHUTDOWN)
+            self._writer.count(router.id, _fate_at_stop(frame))
         except Exception as error:
             # A fault of ours must not pass for one of the shadow's.
             logger.error("a comparison failed: {}", type(error).__name__)
@@ -308,3 +303,11 @@ class Collector:
         if router is not None:
             self._routers.pop(page.router_id).tally.close()
         path.unlink(missing_ok=True)
+
+
+def _fate_at_stop(frame: bytes) -> Fate:
+    try:
+        is_lost = decode_exchange(frame).may_be_evidence
+    except FrameInvalid:
+        is_lost = True
+    return Fate.DROPPED_SHUTDOWN if is_lost else Fate.SKIPPED_LIVE_FAILED

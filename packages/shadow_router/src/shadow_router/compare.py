@@ -12,6 +12,7 @@ from shadow_router.answers import (
     Prediction,
     Table,
     media_type,
+    parse_document,
     parse_prediction,
 )
 from shadow_router.errors import AnswerUnreadable
@@ -48,8 +49,7 @@ def compare(
     if reason := _envelope_break(live, shadow):
         return Difference(Fate.CONTRACT_BREAK, reason)
     if not 200 <= live.status < 300:
-        # Both refused in the same way; the texts of refusals are not compared.
-        return Difference(Fate.MATCH)
+        return _compare_refusals(live.body, shadow.body, rules.ignored_on(day))
     if media_type(live) != "application/json":
         is_same = live.body == shadow.body
         return _same() if is_same else _break("body differs and is not JSON")
@@ -78,6 +78,24 @@ def _envelope_break(live: Observation, shadow: Observation) -> str:
             if observation.content_encoding not in ("", "identity"):
                 return f"{role} answered with content encoding, which is not undone"
     return ""
+
+
+def _compare_refusals(
+    live: bytes, shadow: bytes, ignored: frozenset[str]
+) -> Difference:
+    """Return whether both refused in the same form; texts are not compared."""
+    if live == shadow:
+        return _same()
+    ours, theirs = map(_document_or_text, (live, shadow))
+    reason = shape_difference(ours, theirs, ignored)
+    return _break(reason) if reason else _same()
+
+
+def _document_or_text(body: bytes) -> Document:
+    try:
+        return parse_document(body)
+    except AnswerUnreadable:
+        return ""
 
 
 def _compare_predictions(

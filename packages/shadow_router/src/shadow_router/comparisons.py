@@ -5,7 +5,13 @@ from datetime import UTC, date, datetime
 from shadow_router.answers import observation_of
 from shadow_router.compare import compare
 from shadow_router.inputs import evidence_of
-from shadow_router.records import Comparison, Difference, Exchange, Observation
+from shadow_router.records import (
+    Comparison,
+    Difference,
+    Exchange,
+    Fate,
+    Observation,
+)
 from shadow_router.rules import Rules
 
 
@@ -28,9 +34,18 @@ def comparison_of(
         shadow, difference = None, answer
     else:
         shadow, difference = answer, compare(live, answer, rules, _day(exchange, rules))
+    if not exchange.may_be_evidence:
+        difference = _counted_apart(difference)
     evidence = evidence_of(exchange, difference, rules, key)
     keys = (evidence.request_digest, evidence.units)
     return Comparison(router_id, exchange, live, shadow, difference, *keys)
+
+
+def _counted_apart(difference: Difference) -> Difference:
+    """Return what is said of a request with which live found fault."""
+    is_same = difference.fate is Fate.MATCH
+    fate = Fate.CLIENT_ERROR_MATCH if is_same else Fate.CLIENT_ERROR_DIFFERS
+    return difference._replace(fate=fate)
 
 
 def _day(exchange: Exchange, rules: Rules) -> date:

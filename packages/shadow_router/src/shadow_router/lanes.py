@@ -18,10 +18,18 @@ from shadow_router.books import Page
 from shadow_router.compare import compare
 from shadow_router.http_client import HttpClient, parse_origin
 from shadow_router.mutants import Mutant, mutate
-from shadow_router.records import Comparison, Exchange, Fate, Lane, Observation
+from shadow_router.records import (
+    Comparison,
+    Difference,
+    Exchange,
+    Fate,
+    Lane,
+    Observation,
+)
 from shadow_router.rules import Rules
 from shadow_router.settings import Settings
 from shadow_router.shadow_call import ShadowCaller
+from shadow_router.statuses import Standing, standing_of
 
 #: Told a lane, what was tried, and whether it came out as it must.
 Note = Callable[[Lane, str, bool], None]
@@ -53,7 +61,7 @@ def _day(exchange: Exchange) -> date:
 
 def _is_about_the_caller(status: int) -> bool:
     """Return whether an answer is about who asks, how often or when; not what."""
-    return status in (401, 403, 407, 429) or status >= 500
+    return standing_of(status) is Standing.UNANSWERED
 
 
 class MutantLane:
@@ -65,7 +73,7 @@ class MutantLane:
 
     def look(self, item: Comparison, draw: int) -> None:
         """Try one mutant of an exchange that was just compared, if it is chosen."""
-        if not is_chosen(draw, self._share) or not 200 <= item.live.status < 300:
+        if not is_chosen(draw, self._share) or not item.is_evidence:
             return
         base = self._base(item)
         mutant = mutate(base, self._rules, draw) if base else None
@@ -108,6 +116,8 @@ class NoiseLane:
 
     def look(self, item: Comparison, draw: int) -> None:
         """Ask live again if the exchange is chosen and nothing speaks against it."""
+        if not item.is_evidence:
+            return
         exchange = item.exchange
         self._time(exchange.live_ms)
         if not is_chosen(draw, self._share) or not self._may_ask(exchange):
@@ -139,8 +149,7 @@ class NoiseLane:
         path = exchange.target.partition(b"?")[0].decode("latin-1")
         is_busy = self._asking is not None and not self._asking.done()
         return (
-            200 <= exchange.live_status < 300
-            and f"{exchange.method} {path}" in self._rules.mirror
+            f"{exchange.method} {path}" in self._rules.mirror
             and not is_busy
             and monotonic() >= self._rests_until
             and self._lately_ms <= _SLOWER * self._usual_ms
@@ -162,7 +171,7 @@ class NoiseLane:
         ours = (b"x-request-id", b"again-%016x" % draw)
         marked = exchange._replace(headers=(*kept, ours, MARK))
         again = await self._caller.call(marked)
-        if not isinstance(again, Observation) or _is_about_the_caller(again.status):
+        if isinstance(again, Difference) or _is_about_the_caller(again.status):
             self._rest()
             return
         found = compare(item.live, again, self._rules, _day(exchange)).fate

@@ -95,7 +95,8 @@ class Mirror(asyncio.Protocol):
         self._socket = socket
         self._items_cap = settings.queue_items
         self._bytes_cap = settings.queue_bytes
-        self._queue: deque[bytes] = deque()
+        #: Frames, each with whether it may be evidence.
+        self._queue: deque[tuple[bytes, bool]] = deque()
         self._bytes = 0
         self._transport: asyncio.Transport | None = None
         self._writable = False
@@ -104,14 +105,19 @@ class Mirror(asyncio.Protocol):
         self._is_draining = False
         self._is_due = False
 
-    def offer(self, exchange: Exchange) -> Fate | None:
-        """Return None once the exchange is queued, or the fate it met instead."""
-        if len(self._queue) >= self._items_cap:
+    def offer(self, exchange: Exchange, is_evidence: bool = True) -> Fate | None:
+        """
+        Return None once the exchange is queued, or the fate it met instead.
+
+        What is no evidence leaves at least half of the queue to what is.
+        """
+        share = 1 if is_evidence else 2
+        if len(self._queue) >= self._items_cap // share:
             return Fate.DROPPED_QUEUE
         frame = encode_exchange(exchange)
-        if self._bytes + len(frame) > self._bytes_cap:
+        if self._bytes + len(frame) > self._bytes_cap // share:
             return Fate.DROPPED_BYTES
-        self._queue.append(frame)
+        self._queue.append((frame, is_evidence))
         self._bytes += len(frame)
         self._books.count_queued(len(frame))
         if not self._is_due:
@@ -156,7 +162,9 @@ class Mirror(asyncio.Protocol):
         except TimeoutError:
             pass
         while self._queue:
-            self._books.count_abandoned(len(self._queue.popleft()))
+            frame, is_evidence = self._queue.popleft()
+            left = Fate.DROPPED_SHUTDOWN if is_evidence else Fate.SKIPPED_LIVE_FAILED
+            self._books.count_abandoned(len(frame), left)
         if self._transport is not None:
             self._transport.abort()
         return self._confirmed or not self._books.handed
@@ -197,7 +205,7 @@ class Mirror(asyncio.Protocol):
             burst: list[bytes] = []
             size = 0
             while self._queue and size < _WRITE_BUFFER:
-                frame = self._queue.popleft()
+                frame, _ = self._queue.popleft()
                 burst.append(frame)
                 size += len(frame)
                 # Counted before it is written: after a crash in between, the collector

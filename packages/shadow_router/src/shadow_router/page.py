@@ -45,6 +45,8 @@ _MEANINGS = {
     Fate.PROBA_SHIFT: "same labels, probabilities further apart",
     Fate.LABEL_FLIP: "at least one label differs",
     Fate.CONTRACT_BREAK: "the answer's status, type or fields differ",
+    Fate.CLIENT_ERROR_MATCH: "live found fault with the request, the shadow as well",
+    Fate.CLIENT_ERROR_DIFFERS: "live found fault with it, the shadow did otherwise",
     Fate.SHADOW_ERROR: "the shadow failed or broke off",
     Fate.SHADOW_TIMEOUT: "the shadow did not answer in time",
     Fate.SHADOW_REFUSED: "nobody answered at the shadow's address",
@@ -59,7 +61,7 @@ _MEANINGS = {
     Fate.SKIPPED_METHOD: "not a request that may be sent twice",
     Fate.SKIPPED_TOO_LARGE: "request or answer over the size cap",
     Fate.SKIPPED_REFUSED: "refused by the router: no whole request in time",
-    Fate.SKIPPED_LIVE_FAILED: "live gave no answer to compare with",
+    Fate.SKIPPED_LIVE_FAILED: "live failed, or refused access or the moment",
     Fate.INTERNAL_ERROR: "a fault of the router itself",
 }
 

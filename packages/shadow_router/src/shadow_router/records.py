@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from shadow_router.statuses import Standing, standing_of
+
 
 class Fate(StrEnum):
     """What became of one request; every request gets exactly one."""
@@ -18,6 +20,8 @@ class Fate(StrEnum):
     PROBA_SHIFT = "proba_shift"
     LABEL_FLIP = "label_flip"
     CONTRACT_BREAK = "contract_break"
+    CLIENT_ERROR_MATCH = "client_error_match"
+    CLIENT_ERROR_DIFFERS = "client_error_differs"
     SHADOW_ERROR = "shadow_error"
     SHADOW_TIMEOUT = "shadow_timeout"
     SHADOW_REFUSED = "shadow_refused"
@@ -55,16 +59,24 @@ COMPARED = (
 )
 #: Live answered and the shadow did not.
 FAILED = (Fate.SHADOW_ERROR, Fate.SHADOW_TIMEOUT, Fate.SHADOW_REFUSED)
+#: Live found fault with the request. Whatever the shadow made of it is no evidence:
+#: anybody can send such requests, as many as they like.
+CLIENT_ERRORS = (Fate.CLIENT_ERROR_MATCH, Fate.CLIENT_ERROR_DIFFERS)
 #: Fates that leave a row in the table of comparisons.
-WITH_ROW = COMPARED + FAILED + (Fate.CONTRACT_BREAK, Fate.INTERNAL_ERROR)
+WITH_ROW = (
+    COMPARED + FAILED + CLIENT_ERRORS + (Fate.CONTRACT_BREAK, Fate.INTERNAL_ERROR)
+)
 #: Fates for which the three bodies are kept, so that a person can look.
 DISCREPANCIES = (
     Fate.LABEL_FLIP,
     Fate.CONTRACT_BREAK,
     Fate.SHADOW_ERROR,
     Fate.PROBA_SHIFT,
+    Fate.CLIENT_ERROR_DIFFERS,
 )
 SKIPPED = tuple(fate for fate in Fate if fate.startswith("skipped_"))
+#: Never due for comparison as evidence, so that they cannot be lost either.
+NOT_DUE = SKIPPED + CLIENT_ERRORS
 #: Requests that should have been compared and left no evidence.
 LOST = tuple(fate for fate in Fate if fate.startswith("dropped_")) + (
     Fate.INTERNAL_ERROR,
@@ -84,6 +96,11 @@ class Exchange(NamedTuple):
     live_headers: dict[str, str]
     live_ms: float
     live_body: bytes
+
+    @property
+    def may_be_evidence(self) -> bool:
+        """Return whether live answered; else it refused, or found fault."""
+        return standing_of(self.live_status) is Standing.ANSWERED
 
 
 class Observation(NamedTuple):
@@ -169,6 +186,11 @@ class Comparison(NamedTuple):
     #: Of the whole request; `units` are its rows, where they can be told apart.
     request_digest: bytes
     units: tuple[Unit, ...] = ()
+
+    @property
+    def is_evidence(self) -> bool:
+        """Return whether it says anything of a version in a client's good faith."""
+        return self.difference.fate not in CLIENT_ERRORS
 
 
 @dataclass(frozen=True, slots=True)

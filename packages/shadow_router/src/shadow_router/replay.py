@@ -32,6 +32,7 @@ from shadow_router.redaction import Redactor
 from shadow_router.rules import Rules
 from shadow_router.settings import Settings, url_fault
 from shadow_router.shadow_call import ShadowCaller
+from shadow_router.statuses import Standing, standing_of
 from shadow_router.store import Batch, Store
 from shadow_router.verdict import judge
 
@@ -140,7 +141,7 @@ class Replay:
                 live_ms=answer.latency_ms,
                 live_body=answer.body,
             )
-        if not 0 < exchange.live_status < 500:
+        if standing_of(exchange.live_status) is Standing.UNANSWERED:
             return Fate.SKIPPED_LIVE_FAILED
         shadow = await self._shadow.call(exchange)
         key = self._redactor.digest_key

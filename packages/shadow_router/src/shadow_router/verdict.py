@@ -7,7 +7,7 @@ from functools import partial
 from shadow_router.evidence import Evidence, Lanes, Tallies, Tried, scaled
 from shadow_router.gates import COVERED, GATES, Judge, covered_segments
 from shadow_router.parts import Gate, State
-from shadow_router.records import COMPARED, LOST, SKIPPED, Bounds, Fate
+from shadow_router.records import COMPARED, LOST, NOT_DUE, Bounds, Fate
 from shadow_router.rules import DEFAULT, Rules
 
 #: Of all gates together, over all looks.
@@ -62,7 +62,7 @@ class Verdict:
 
 def loss_of(fates: Mapping[Fate, float]) -> float:
     """Return the share of requests due for comparison that left no evidence."""
-    due = sum(n for fate, n in fates.items() if fate not in SKIPPED)
+    due = sum(n for fate, n in fates.items() if fate not in NOT_DUE)
     lost = sum(fates.get(fate, 0) for fate in LOST)
     return lost / due if due else 0.0
 

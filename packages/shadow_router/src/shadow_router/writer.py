@@ -80,13 +80,21 @@ class Writer:
     def add(self, comparison: Comparison) -> None:
         """Take a comparison to be stored."""
         size = _size(comparison)
-        is_full = self._bytes + size > BACKLOG_BYTES
-        if is_full or len(self._comparisons) >= BACKLOG:
-            self._on_lost(comparison.router_id, 1)
+        # What is no evidence leaves at least half of the place to what is.
+        share = 1 if comparison.is_evidence else 2
+        is_full = self._bytes + size > BACKLOG_BYTES // share
+        if is_full or len(self._comparisons) >= BACKLOG // share:
+            self._leave_out(comparison)
             return
         self._comparisons.append(comparison)
         self._bytes += size
         self._wanted.set()
+
+    def _leave_out(self, comparison: Comparison) -> None:
+        if comparison.is_evidence:
+            self._on_lost(comparison.router_id, 1)
+        else:
+            self.count(comparison.router_id, Fate.SKIPPED_LIVE_FAILED)
 
     def count(self, router_id: str, fate: Fate, n: int = 1) -> None:
         """Take a fate that leaves no row."""

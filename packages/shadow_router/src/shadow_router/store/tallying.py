@@ -52,7 +52,7 @@ class _Sums:
     def take(self, item: Comparison) -> None:
         """Add one comparison."""
         fate = item.difference.fate
-        if fate is Fate.INTERNAL_ERROR:
+        if fate is Fate.INTERNAL_ERROR or not item.is_evidence:
             return
         if item.request_digest not in self.known and item.request_digest < self.end:
             self._remember(item.request_digest, b"")
