@@ -41,7 +41,7 @@ def test_head_answers_as_get_without_a_body_when_asked(server, path):
         ("POST", "/health", 405),
         ("GET", "/static-offline-docs/nothing.js", 404),
         ("GET", "/static-offline-docs/%2e%2e/core.py", 404),
-        ("GET", "/%00", 404),
+        ("GET", "/%00", 400),
         ("OPTIONS", "*", 404),
     ],
 )

@@ -66,6 +66,37 @@ def test_private_path_is_not_there_when_it_is_asked_of_the_public_port(
     assert private.send(method, path).status == 404
 
 
+@pytest.mark.parametrize("control", ["%0a", "%0d", "%00", "%09", "%7f", "%C2%85"])
+@pytest.mark.parametrize("path", ["/metrics", "/docs", "/openapi.json"])
+def test_private_path_is_refused_when_a_control_character_follows_it(
+    private, path, control
+):
+    assert private.send("GET", path + control).status == 400
+    assert send(private.private_port, "GET", path + control).status == 400
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//metrics",
+        "/%2fmetrics",
+        "/v1/../metrics",
+        "/v1/%2e%2e/metrics",
+        "/livez/..%2fmetrics",
+        "/./metrics",
+        "/metrics%85",
+        "/metrics%E2%80%A8",
+        "/metrics;x",
+        "/metrics%20",
+        "/Metrics",
+    ],
+)
+def test_private_path_is_not_there_when_it_is_written_in_a_roundabout_way(
+    private, path
+):
+    assert private.send("GET", path).status in (401, 404)
+
+
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/health"])
 def test_health_is_on_both_ports_when_there_are_two(private, path):
     assert send(private.private_port, "GET", path).status == 200

@@ -20,6 +20,7 @@ from iris_api.errors import (
     UnknownModel,
     UnsupportedBody,
 )
+from iris_api.http1 import parse_length
 from iris_api.inference import (
     SERVER,
     describe_model,
@@ -201,7 +202,7 @@ def check_headers(headers: list[tuple[bytes, bytes]]) -> int | None:
     found = dict(headers)
     if found.get(b"content-encoding", b"identity").lower() != b"identity":
         raise UnsupportedBody("send the body without Content-Encoding")
-    if int(found.get(b"content-length", b"0")) > MAX_BODY_BYTES:
+    if parse_length(found.get(b"content-length", b"0")) > MAX_BODY_BYTES:
         raise BodyTooLarge
     length = found.get(_LENGTH)
     kind = found.get(b"content-type", _JSON[1])

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope
 
 from iris_api.admission import Admission
 from iris_api.errors import BodyTooLarge, UnsupportedBody
+from iris_api.http1 import parse_length
 from iris_api.inputs import InputParser
 from iris_api.predictor import Answers, Matrix
 from iris_api.problems import MAX_BODY_BYTES
@@ -149,7 +150,7 @@ def check_headers(headers: list[tuple[bytes, bytes]]) -> None:
                 break
         elif name == b"content-encoding" and value.lower() != b"identity":
             raise UnsupportedBody("send the body without Content-Encoding")
-        elif name == b"content-length" and int(value) > MAX_BODY_BYTES:
+        elif name == b"content-length" and parse_length(value) > MAX_BODY_BYTES:
             raise BodyTooLarge
     if not typed:
         raise UnsupportedBody("send Content-Type: application/json, in UTF-8")

@@ -49,7 +49,8 @@ TITLES = {
 }
 
 DETAILS = {
-    400: "this is not HTTP/1.1, or can be read in two ways; see its lengths and Host",
+    400: "this is not HTTP/1.1, or can be read in two ways; "
+    "see its lengths, Host and path",
     404: "nothing is at this path; the documentation lists what there is",
     405: "this path does not take this method; see the Allow header",
     408: "the request did not arrive in time; send it again, and whole",

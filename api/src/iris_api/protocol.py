@@ -14,12 +14,17 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from iris_api.connection import Connection
 from iris_api.crowd import ANSWER, BODY, HEAD, IDLE, SILENT
+from iris_api.http1 import (
+    DECISIVE,
+    HEAD_BYTES,
+    OPTIONAL_SPACE,
+    Headers,
+    head_length,
+    judge_request,
+)
 
-HEAD_BYTES = 16 * 1024
 PROBES = (b"/livez", b"/readyz", b"/health", b"/v2/health/live", b"/v2/health/ready")
 MOST_PIPELINED = 16
-
-_WATCHED = frozenset([b"host", b"expect", b"transfer-encoding"])
 
 
 class _Enough(Exception):
@@ -31,7 +36,8 @@ class Protocol(Connection):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._hosts = 0
+        # The headers by which a request is judged.
+        self._decisive: Headers = []
         self._upgrading = False
         # Of the piece being parsed, and of what came before it and is not body.
         self._piece_bytes = 0
@@ -106,35 +112,28 @@ class Protocol(Connection):
         if self._phase is not HEAD:
             self._begin_head(self._piece_bytes)
         super().on_message_begin()
-        self._hosts = 0
+        self._decisive = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; trailers are not headers."""
         if self._phase is not HEAD:
             return
-        name = name.lower()
-        if name in _WATCHED:
-            self._watch(name, value)
-        self.headers.append((name, value))
-
-    def _watch(self, name: bytes, value: bytes) -> None:
-        if name == b"host":
-            self._hosts += 1
+        name, value = name.lower(), value.rstrip(OPTIONAL_SPACE)
+        if name in DECISIVE:
+            self._decisive.append((name, value))
         elif name == b"expect":
             self.expect_100_continue = value.lower() == b"100-continue"
-        elif value.strip().lower() != b"chunked":
-            self._verdict = 501
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Hand the request to the application, or refuse it by its head."""
         version = self.parser.get_http_version()
-        length = self._head_bytes + self._piece_bytes
-        # Judging takes as long as half of the rest; so first, whether there is need.
-        plain = version == "1.1" and self._hosts == 1 and length <= HEAD_BYTES
-        if not plain or self.pipeline or self._crowded or self._verdict:
-            self._verdict = self._verdict or self._judge_head(version)
-            if self._verdict:
-                raise _Enough
+        status = judge_request(version, self.url, self._decisive)
+        if status := status or self._judge_size():
+            self._verdict = status
+            raise _Enough
+        if version == "1.0":
+            self.expect_100_continue = False  # RFC 9110, section 10.1.1
         super().on_headers_complete()
         self._phase = BODY
         self._age = 0
@@ -144,26 +143,18 @@ class Protocol(Connection):
             self.cycle.keep_alive = False
         self._keep_alive = self.cycle.keep_alive
 
-    def _judge_head(self, version: str) -> int:
-        if version == "0.9":  # a line without any
-            return 400
-        if version not in ("1.1", "1.0"):
-            return 505
-        if self._hosts > 1 or self._hosts == 0 and version == "1.1":
-            return 400
-        names = [name for name, _ in self.headers]
-        if version == "1.0" and b"transfer-encoding" in names:
-            return 400
-        if self._is_head_long():
+    def _judge_size(self) -> int:
+        """Return the status that is due when the head, or the crowd, is too large."""
+        # Only a piece this long can hold a head over the cap; few need adding up.
+        is_long = self._head_bytes + self._piece_bytes > HEAD_BYTES
+        if is_long and head_length(self.url, self.headers) > HEAD_BYTES:
             return 431
+        if not self.pipeline and not self._crowded:
+            return 0
         is_probe = self.url.partition(b"?")[0] in PROBES
         if len(self.pipeline) >= MOST_PIPELINED or self._crowded and not is_probe:
             return 503
         return 0
-
-    def _is_head_long(self) -> bool:
-        lines = sum(len(name) + len(value) + 4 for name, value in self.headers)
-        return len(self.url) + lines > HEAD_BYTES
 
     def on_message_complete(self) -> None:
         """Note that the request is whole."""

@@ -1,4 +1,8 @@
-"""A transport that sends what is written in one turn of the event loop in one piece."""
+"""
+A transport that sends what is written in one turn of the event loop in one piece.
+"""
+
+from __future__ import annotations
 
 import asyncio
 from typing import Any
@@ -8,8 +12,13 @@ class Corked(asyncio.Transport):
     """
     Hold writes until the end of the turn.
 
-    Uvicorn writes head and body of an answer apart, and uvloop would hand each to
+    uvicorn writes head and body of an answer apart, and uvloop would hand each to
     the kernel at once: twice the most expensive thing that a small answer costs.
+
+    Parameters
+    ----------
+    transport : asyncio.Transport
+        Written to.
     """
 
     __slots__ = ("_transport", "_held", "_loop")
