@@ -57,6 +57,7 @@ def ids(output: str) -> list[str]:
     ("options", "expected"),
     [
         (["--since", "2026-11-06", "--until", "2026-11-06T02:00Z"], ["r96", "r97"]),
+        (["--until", "9999-12-31T23:59:59", "--request-id", "r7"], ["r7"]),
         (["--since", "2026-11-06T03:00:00+01:00"], ["r98", "r99"]),
         (["--request-id", "r7"], ["r7"]),
         (["--version", "0.0.1"], []),
@@ -169,6 +170,8 @@ def test_records_are_refused_when_none_is_a_record(tmp_path: Path) -> None:
     [
         (["nowhere.jsonl"], "nowhere.jsonl: No such file or directory"),
         (["-", "--since", "soon"], "'soon': is no time; write 2026-11-25 or"),
+        (["-", "--until", "9999-12-31T23:00-02:00"], "is no time; write 2026"),
+        (["-", "--since", "0001-01-01T00:00+02:00"], "is no time; write 2026"),
         (["-", "--output", "rows.csv"], "the name must end in .parquet"),
         (["-", "--labels", "none.csv"], "none.csv: No such file or directory"),
     ],
@@ -290,7 +293,63 @@ def test_labels_are_refused_when_a_column_is_missing(
     (tmp_path / "labels.csv").write_text("id,label\nr1,setosa\n")
     done = run(str(records), "--labels", str(tmp_path / "labels.csv"))
     assert done.returncode == 1
-    assert "needs the columns request_id, row, label" in done.stderr
+    assert "needs once each request_id, row, label" in done.stderr
+
+
+MARK = "\ufeff"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "labels", "damaged"),
+    [
+        ("labels.csv", MARK + "request_id,row,label\r\n{}\r\n\r\n", 2, 0),
+        ("labels.csv", "request_id,row,label\r\r\n{}\r\r\n", 2, 0),
+        ("labels.csv", "label,row,request_id,by\n{},me\n", 0, 2),
+        ("labels.csv", "request_id,row,label\n{},surplus\nr1\n", 1, 2),
+        ("labels.csv", 'request_id,row,label\n"' + "x" * 140_000 + '",0,a\n{}\n', 2, 1),
+        ("labels.csv", "request_id,row,label\nr1," + "9" * 5000 + ",a\n{}\n", 2, 1),
+        ("labels.jsonl", MARK + "{}\n\n\n" + MARK + "\n", 2, 0),
+        ("labels.ndjson", "{}\r\n \r\n", 2, 0),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_each_label_is_judged_alone_whatever_stands_around_it(
+    tmp_path: Path, records: Path, name: str, text: str, labels: int, damaged: int
+) -> None:
+    rows = [("r3", "setosa"), ("r4", "virginica")]
+    if name.endswith(".csv"):
+        lines = [f"{request_id},0,{label}" for request_id, label in rows]
+    else:
+        lines = [
+            json.dumps({"request_id": request_id, "row": 0, "label": label})
+            for request_id, label in rows
+        ]
+    end = "\r\n" if "\r\n" in text else "\n"
+    (tmp_path / name).write_bytes(text.replace("{}", end.join(lines)).encode())
+    done = run(str(records), "--labels", str(tmp_path / name), "--json")
+    assert done.returncode == (3 if damaged else 0), done.stderr
+    assert sum(one["labelled"] for one in json.loads(done.stdout)) == labels
+    assert f"{labels} labels read" in done.stderr
+    assert not damaged or f"{damaged}  no label" in done.stderr
+
+
+def test_records_are_read_when_files_with_marks_were_joined(
+    tmp_path: Path, lines: list[str]
+) -> None:
+    (tmp_path / "r.jsonl").write_text(f"{MARK}{lines[0]}\n{MARK}{lines[1]}\n\n")
+    assert ids(run(str(tmp_path / "r.jsonl")).stdout) == ["r0", "r1"]
+    piped = run("-", stdin=f"{MARK}{lines[0]}\r\n")
+    assert ids(piped.stdout) == ["r0"]
+
+
+def test_record_is_printed_as_one_line_when_it_holds_carriage_returns(
+    tmp_path: Path, lines: list[str]
+) -> None:
+    line = lines[0].replace(",", ",\r").replace("{", "{\r")
+    (tmp_path / "r.jsonl").write_bytes(f"{line}\r\r\n".encode())
+    printed = run(str(tmp_path / "r.jsonl")).stdout
+    assert printed.splitlines() == [printed[:-1]]
+    assert json.loads(printed) == json.loads(lines[0])
 
 
 def test_label_is_said_to_be_ambiguous_when_a_request_id_occurs_twice(

@@ -19,8 +19,16 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from iris_model.errors import ScoringFailed
-from iris_model.files import File
-from iris_model.lines import COMMA, Lines, Positions, find_lines, mend_lines, parse_line
+from iris_model.files import BYTE_ORDER_MARK, File
+from iris_model.lines import (
+    COMMA,
+    Lines,
+    Positions,
+    find_lines,
+    has_bare_return,
+    mend_lines,
+    parse_header,
+)
 from iris_model.sources import BLOCK_ROWS, Rows
 from iris_model.text import cut_text
 
@@ -28,8 +36,6 @@ PIECE_BYTES = 4 << 20
 # A row is looked for this far behind the end of its piece, then ever further.
 TAIL_BYTES = 1 << 15
 LONGEST_ROW_BYTES = 64 << 20
-
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 NO_HEADER = "must begin with a line of column names"
 
@@ -85,7 +91,7 @@ def open_csv(path: File, features: Sequence[str]) -> CsvSource:
     Raises
     ------
     ScoringFailed
-        If there is no such line or it is not UTF-8.
+        If there is no such line, or its names cannot be read.
     """
     size = path.size()
     if not size:
@@ -93,19 +99,20 @@ def open_csv(path: File, features: Sequence[str]) -> CsvSource:
     start = len(BYTE_ORDER_MARK) * (path.read(0, 3) == BYTE_ORDER_MARK)
     content, lines = _read_lines(path, size, start, start + 1)
     first = content[: lines.ends[0]] if len(lines.ends) else b""
+    if not first.strip():
+        raise ScoringFailed(path.name, NO_HEADER)
     try:
         text = first.decode()
+        columns = parse_header(first)
     except UnicodeDecodeError:
         raise ScoringFailed(path.name, "the header is not UTF-8") from None
-    header = text.rstrip("\r\n")
-    if not header.strip():
-        raise ScoringFailed(path.name, NO_HEADER)
+    except ValueError as error:
+        raise ScoringFailed(path.name, f"the header {error}") from None
     line_end = "\r\n" if text.endswith("\r\n") else "\n"
-    body = start + len(first)
-    columns = tuple(parse_line(header))
-    return CsvSource(
-        path, size, columns, header, line_end, min(body, size), tuple(features)
-    )
+    # The end of the only line may have been added.
+    body = min(start + len(first), size)
+    header = text.removesuffix(line_end)
+    return CsvSource(path, size, columns, header, line_end, body, tuple(features))
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +204,15 @@ def _parse(
 ) -> tuple[bytes, Positions, Any, dict[int, str]]:
     """Return the lines, mended where needed, their ends, table and faults."""
     source = piece.source
-    if not len(lines.broken) and _is_utf8(content):
+    # Arrow ends a row at any carriage return, and skips blank lines: together they
+    # would hide each other.
+    is_plain = not len(lines.broken) and not has_bare_return(content)
+    if is_plain and _is_utf8(content):
         table = _parse_table(source, content, as_text)
         if table is not None and len(table) == len(lines.ends):
             return content, lines.ends, table, {}
-    content, faults = mend_lines(content, lines, len(source.columns))
+    content, ends, faults = mend_lines(content, lines, len(source.columns))
     table = _parse_table(source, content, as_text)
-    ends = find_lines(content, at_end=True).ends
     if table is None or len(table) != len(ends):
         reason = f"cannot be read as CSV behind byte {piece.begin:,}"
         raise ScoringFailed(source.file, reason)
@@ -255,9 +264,10 @@ def _read_arrow(
         empty = {name: pa.array([], column_types[wanted[name]]) for name in wanted}
         return pa.table(empty)
     table = csv.read_csv(
-        pa.BufferReader(content),
+        # Arrow drops a byte order mark where it begins to read, which may be any row.
+        pa.BufferReader(b"\n" * content.startswith(BYTE_ORDER_MARK) + content),
         csv.ReadOptions(
-            use_threads=False, block_size=len(content) + 1, column_names=every
+            use_threads=False, block_size=len(content) + 2, column_names=every
         ),
         csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
         csv.ConvertOptions(

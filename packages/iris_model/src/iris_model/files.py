@@ -24,6 +24,9 @@ from iris_model.errors import ScoringFailed
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+# Editors of some systems write it first; where files were joined, any line has it.
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 # So many bytes are written before they are sent to the disk and forgotten.
 SETTLED_BYTES = 32 << 20
 

@@ -131,8 +131,7 @@ class ParquetPiece:
             table = pa.Table.from_batches([batch], self.source.schema)
             text = None
             if as_text:
-                spelt = [spell_column(column) for column in table.columns]
-                text = join_text([*spelt, ""], ",")
+                text = join_text([*self._spell(table), ""], ",")
             yield Rows(
                 len(table),
                 [_to_numbers(table[name]) for name in features],
@@ -143,6 +142,14 @@ class ParquetPiece:
                 begin + len(table),
             )
             begin += len(table)
+
+    def _spell(self, table: Any) -> Iterator[Any]:
+        for name, column in zip(table.column_names, table.columns, strict=True):
+            try:
+                yield spell_column(column)
+            except ValueError as error:  # Arrow's errors are such
+                reason = f"column {name}: {' '.join(str(error).split())}"
+                raise ScoringFailed(self.source.file, reason) from None
 
     def _read_batches(self) -> Iterator[Any]:
         try:
@@ -174,7 +181,9 @@ def _to_numbers(column: Any) -> Any:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
         column = column.cast(kind)
-    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    if is_number or pa.types.is_decimal(kind):
+    if pa.types.is_decimal(kind):
+        # Arrow's own way is off by one in the last place for some.
+        return column.cast(pa.string()).cast(pa.float64())
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return pc.cast(column, pa.float64(), safe=False)
     return pa.chunked_array([pa.nulls(len(column), pa.float64())])

@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 
 from iris_model.artefact import Manifest
-from iris_model.files import File, find_line_files, open_lines
+from iris_model.files import BYTE_ORDER_MARK, File, find_line_files, open_lines
 from iris_model.validation import Matrix
 
 # Well above the longest that the API writes, for 1,000 rows.
@@ -138,7 +138,7 @@ def _split(stream: IO[bytes]) -> Iterator[bytes | None]:
     """Yield lines without their ends; None for one that is too long to hold."""
     while line := stream.readline(LONGEST_LINE + 1):
         if len(line) <= LONGEST_LINE or line.endswith(b"\n"):
-            yield line.strip()
+            yield line.removeprefix(BYTE_ORDER_MARK).strip()
             continue
         while line and not line.endswith(b"\n"):
             line = stream.readline(LONGEST_LINE)

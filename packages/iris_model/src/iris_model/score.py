@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 import dask
@@ -30,6 +30,7 @@ from iris_model.answers import Answers, answer_rows
 from iris_model.csv_source import open_csv
 from iris_model.errors import ArtefactMismatch, IrisModelError, ScoringFailed
 from iris_model.files import find_files, find_target, whole_file
+from iris_model.lines import count_rows
 from iris_model.model import IrisModel, load
 from iris_model.parquet_source import open_parquet
 from iris_model.sources import Piece, Rows, Source, check_columns
@@ -78,10 +79,35 @@ class _Scored:
     """A scored piece: lines of CSV or a table, and where in the input it was."""
 
     rows: int
+    written: int
     content: Any
     refused: dict[str, int]
     begin: int
     end: int
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What was scored so far; rows are counted where they are read and as written."""
+
+    rows: int = 0
+    written: int = 0
+    done: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def add(self, scored: _Scored) -> int:
+        """Count a piece; return how much of the input is done."""
+        self.rows += scored.rows
+        self.written += scored.written
+        self.refused.update(scored.refused)
+        self.done += scored.end - scored.begin
+        return self.done
+
+    def check(self, source: str) -> None:
+        """Raise unless as many rows go out as came in."""
+        if self.written != self.rows:
+            reason = f"of {self.rows:,} rows {self.written:,} would be written"
+            raise ScoringFailed(source, reason)
 
 
 def score(
@@ -125,22 +151,19 @@ def score(
         schema,
         model.manifest.digest,
     )
-    rows, refused = 0, Counter[str]()
+    tally = _Tally()
     with (
         whole_file(output) as stream,
         _open_writer(stream, sources[0], schema, added) as write,
         _connect(scheduler) as client,
     ):
-        done = 0
         for scored in _score_in_order(client, sources, job):
             if scored.rows:
                 write(scored.content)
-            rows += scored.rows
-            refused.update(scored.refused)
-            done += scored.end - scored.begin
-            progress(done, total)
+            progress(tally.add(scored), total)
+        tally.check(source)
     seconds = time.perf_counter() - started
-    return Summary(rows, dict(refused.most_common()), seconds)
+    return Summary(tally.rows, dict(tally.refused.most_common()), seconds)
 
 
 def _answer_names(model: IrisModel) -> list[str]:
@@ -248,13 +271,32 @@ def _score_in_order(
             if not waiting:
                 break
             piece, future = waiting.popleft()
-            scored = _result(future, source)
-            if begin is not None and scored.begin != begin:
-                # The piece before ended elsewhere than where this one was guessed.
-                future = _submit(client, piece.moved(begin), job)
-                scored = _result(future, source)
+            scored = _confirm(client, source, job, piece, future, begin)
             begin = scored.end
             yield scored
+        if begin not in (None, source.size):
+            reason = f"was read up to {begin:,} of {source.size:,}"
+            raise ScoringFailed(source.file, reason)
+
+
+def _confirm(
+    client: Client,
+    source: Source,
+    job: _Job,
+    piece: Piece,
+    future: Future[_Scored],
+    begin: int | None,
+) -> _Scored:
+    """Return a scored piece that begins where the one before it truly ended."""
+    try:
+        scored = _result(future, source)
+        if begin is None or begin == scored.begin:
+            return scored
+    except ScoringFailed:
+        # From a wrong guess on, a row may seem to have no end.
+        if begin is None:
+            raise
+    return _result(_submit(client, piece.moved(begin), job), source)
 
 
 def _submit(client: Client, piece: Piece, job: _Job) -> Future[_Scored]:
@@ -276,16 +318,18 @@ def _result(future: Future[_Scored], source: Source) -> _Scored:
 def _score_piece(piece: Piece, job: _Job) -> _Scored:
     model = _load_same(job.digest)
     spell = _spell_lines if job.as_text else _extend_table
-    blocks, count, refused, places = [], 0, Counter[str](), []
+    blocks, count, written, refused, places = [], 0, 0, Counter[str](), []
     for rows in piece.read(job.features, job.as_text):
         places += [rows.begin, rows.end]
         if rows.count:
             answers = answer_rows(model, rows.features, rows.faults)
-            blocks.append(spell(rows, answers, job))
+            block = spell(rows, answers, job)
+            blocks.append(block)
+            written += count_rows(block.to_pybytes()) if job.as_text else len(block)
             refused.update(answers.refused)
             count += rows.count
     content = blocks if job.as_text or not blocks else pa.concat_tables(blocks)
-    return _Scored(count, content, refused, places[0], places[-1])
+    return _Scored(count, written, content, refused, places[0], places[-1])
 
 
 @functools.lru_cache(maxsize=1)

@@ -83,9 +83,8 @@ def parse_moment(text: str) -> datetime:
     """
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        # Beyond the years 1 to 9999 there is no such moment in UTC.
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
         reason = "is no time; write 2026-11-25 or 2026-11-25T13:00:00Z"
         raise RecordsUnusable(repr(text), reason) from None
-    if moment.tzinfo is None:
-        return moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC)

@@ -4,8 +4,6 @@ Spell Arrow columns as CSV text, whole columns at a time.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,18 +13,49 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from iris_model.lines import COMMA, Bytes, Positions
+from iris_model.lines import COMMA, NEEDS_QUOTES, Bytes, Positions, quote_field
 
-NEEDS_QUOTES = '[",\r\n]'
+# The text of these holds nothing that CSV would have quoted. What is in none of the
+# sets, as types that are yet to come, is refused: its text cannot be known.
+PLAIN = {
+    pa.lib.Type_NA,
+    pa.lib.Type_BOOL,
+    *(pa.lib.Type_INT8, pa.lib.Type_INT16, pa.lib.Type_INT32, pa.lib.Type_INT64),
+    *(pa.lib.Type_UINT8, pa.lib.Type_UINT16, pa.lib.Type_UINT32, pa.lib.Type_UINT64),
+    *(pa.lib.Type_HALF_FLOAT, pa.lib.Type_FLOAT, pa.lib.Type_DOUBLE),
+    *(pa.lib.Type_DECIMAL32, pa.lib.Type_DECIMAL64),
+    *(pa.lib.Type_DECIMAL128, pa.lib.Type_DECIMAL256),
+    pa.lib.Type_DURATION,
+}
+TEMPORAL = {
+    *(pa.lib.Type_DATE32, pa.lib.Type_DATE64, pa.lib.Type_TIMESTAMP),
+    *(pa.lib.Type_TIME32, pa.lib.Type_TIME64),
+}
+TEXT = {pa.lib.Type_STRING, pa.lib.Type_LARGE_STRING, pa.lib.Type_STRING_VIEW}
+
+# Arrow writes other things for what is beyond its calendar.
+MOMENT = (
+    r"^-?\d{4,5}-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d{4})?)?$"
+    r"|^\d\d:\d\d:\d\d(\.\d+)?$"
+)
 
 
 def can_spell(kind: Any) -> bool:
     """Whether a column of this Arrow type has a form in CSV."""
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return False
+    if pa.types.is_dictionary(kind):
+        return can_spell(kind.value_type)
+    if isinstance(kind, pa.BaseExtensionType):
+        # JSON, and what is opaque; of other storage nobody knows the text.
+        return kind.storage_type.id in TEXT
+    if kind.id in TEMPORAL:
+        return _is_known_zone(kind)
+    return kind.id in PLAIN | TEXT
+
+
+def _is_known_zone(kind: Any) -> bool:
     try:
-        pa.nulls(0, kind).cast(pa.string())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        pa.nulls(1, kind).cast(pa.string())
+    except pa.ArrowInvalid:
         return False
     return True
 
@@ -41,10 +70,17 @@ def spell_column(column: Any, end: str = "") -> Any:
         Of a type that :func:`can_spell`.
     end : str
         Put behind every word of a dictionary, and where there is none.
+
+    Raises
+    ------
+    ValueError
+        If text is not UTF-8, or a moment is beyond the calendar.
     """
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        column, kind = column.storage, kind.storage_type
     if pa.types.is_dictionary(kind):
         # Few words, many rows: only the words are looked at.
         words = join_text([spell_column(column.dictionary), end], "")
@@ -53,10 +89,18 @@ def spell_column(column: Any, end: str = "") -> Any:
     if kind == pa.float64():
         text = spell_floats(column.fill_null(0.0).to_numpy())
         return pc.if_else(column.is_valid(), text, "") if column.null_count else text
-    text = column.cast(pa.string()).fill_null("")
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return quote(text)
-    return text
+    text = column.cast(pa.string())
+    if kind.id in TEXT:
+        text.validate(full=True)
+        return quote(text.fill_null(""))
+    if kind.id in TEMPORAL:
+        _check_moments(text)
+    return text.fill_null("")
+
+
+def _check_moments(text: Any) -> None:
+    if not pc.all(pc.match_substring_regex(text, MOMENT)).as_py():
+        raise ValueError("holds a date or time that has no text")
 
 
 def spell_floats(values: npt.NDArray[np.float64]) -> Any:
@@ -120,7 +164,7 @@ def cut_text(content: Bytes, edges: Positions) -> Any:
 
 def quote(text: Any) -> Any:
     """Return text with quotes around what holds a comma, a quote or a line end."""
-    needed = pc.match_substring_regex(text, NEEDS_QUOTES)
+    needed = pc.match_substring_regex(text, NEEDS_QUOTES.pattern)
     if not pc.any(needed).as_py():
         return text
     doubled = pc.replace_substring(text, '"', '""')
@@ -136,6 +180,4 @@ def join_text(columns: Sequence[Any], separator: str) -> Any:
 
 def spell_names(names: Sequence[str]) -> str:
     """Return names as a line of CSV without its end."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(names)
-    return line.getvalue()
+    return ",".join(map(quote_field, names))

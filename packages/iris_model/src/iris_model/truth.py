@@ -20,7 +20,7 @@ import orjson
 
 from iris_model.artefact import Manifest
 from iris_model.errors import RecordsUnusable
-from iris_model.files import find_line_files, open_lines
+from iris_model.files import BYTE_ORDER_MARK, find_line_files, open_lines
 
 COLUMNS = ("request_id", "row", "label")
 # Rows of a request are numbered from 0, as in its answer.
@@ -126,26 +126,41 @@ def _read_labels(source: str) -> Iterator[Label | None]:
     for file in find_line_files(source):
         with open_lines(file) as stream:
             if ".csv" in file.name.rsplit("/", 1)[-1].lower():
-                text = io.TextIOWrapper(stream, "utf-8", errors="replace", newline="")
-                yield from _read_csv(text, file.name)
+                csv_text = io.TextIOWrapper(
+                    stream, "utf-8-sig", errors="replace", newline=""
+                )
+                yield from _read_csv(csv_text, file.name)
             else:
                 for line in stream:
-                    if line.strip():
-                        yield _parse_line(line)
+                    if text := line.removeprefix(BYTE_ORDER_MARK).strip():
+                        yield _parse_line(text)
 
 
 def _read_csv(text: io.TextIOWrapper, name: str) -> Iterator[Label | None]:
-    rows = csv.DictReader(text)
-    if not set(COLUMNS) <= set(rows.fieldnames or ()):
-        raise RecordsUnusable(name, f"needs the columns {', '.join(COLUMNS)}")
+    rows = csv.reader(text)
+    header = _next_row(rows) or []
+    if any(header.count(column) != 1 for column in COLUMNS):
+        raise RecordsUnusable(name, f"needs once each {', '.join(COLUMNS)}")
+    while (row := _next_row(rows)) != []:
+        yield _parse_row(header, row)
+
+
+def _next_row(rows: Iterator[list[str]]) -> list[str] | None:
+    """Return the next row that is not blank, empty at the end; None for one too long."""
     try:
-        for row in rows:
-            place = row["row"] or ""
-            # Python's int takes more than a CSV file should hold.
-            is_number = place.isascii() and place.isdigit()
-            yield _label(row | {"row": int(place) if is_number else None})
-    except csv.Error as error:
-        raise RecordsUnusable(name, f"line {rows.line_num}: {error}") from None
+        return next(filter(None, rows), [])
+    except csv.Error:  # a field of more than 128 KiB
+        return None
+
+
+def _parse_row(header: list[str], row: list[str] | None) -> Label | None:
+    if row is None or len(row) != len(header):
+        return None
+    fields: dict[str, Any] = dict(zip(header, row, strict=True))
+    place = fields["row"]
+    # Python's int takes more than a CSV file should hold, and not all that is there.
+    is_number = place.isascii() and place.isdigit() and len(place) < 20
+    return _label(fields | {"row": int(place) if is_number else None})
 
 
 def _parse_line(line: bytes) -> Label | None:
