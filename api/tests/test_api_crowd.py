@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -22,7 +21,6 @@ from iris_api.admission import Admission
 from iris_api.crowd import Crowd
 from iris_api.errors import BodyTooLarge, Overloaded
 from iris_api.protocol import Protocol
-from iris_api.server import allow_connections
 
 GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 HALF_HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\n"
@@ -255,13 +253,6 @@ def test_connection_is_refused_at_once_when_even_the_spare_ones_are_taken():
         for _ in range(66):
             last = clients.enter_context(connect(server.port, b""))
         assert last.recv(65536)[9:12] == b"503"
-
-
-def test_connections_are_as_many_as_descriptors_allow_when_they_are_fewer():
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    assert allow_connections(100) == 100
-    assert allow_connections(hard) == hard - 128
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 # ---- admission

@@ -18,6 +18,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
+from addresses import read
 from environments import REQUIREMENTS, CannotStart, fill, prepare_router
 from lineage import end_with_starters
 
@@ -32,7 +33,7 @@ Step = dict[str, Any]
 def main(arguments: list[str]) -> int:
     """Parse the command line, run both pipelines, print and keep the answer."""
     parser = argparse.ArgumentParser(prog="tox run -e blame --", description=__doc__)
-    default = os.environ.get("SHADOW_ROUTER_DATA_DIR", ".shadow_router")
+    default = read("SHADOW_ROUTER_DATA_DIR", ".shadow_router")
     parser.add_argument("--data", type=Path, default=Path(default), metavar="DIR")
     parser.add_argument("--live", default=pin("live"), metavar="VERSION")
     parser.add_argument("--shadow", default=pin("shadow"), metavar="VERSION")

@@ -48,7 +48,7 @@ def prepare_api(role: str) -> Path:
         ["--require-hashes", "-r", str(base), "-r", str(locked)],
         ["--no-deps", "--reinstall-package", "iris_api", wheel],
     ]
-    if any(name.startswith("OTEL_") for name in os.environ):
+    if any(value for name, value in os.environ.items() if name.startswith("OTEL_")):
         steps.append([f"{wheel}[otel]"])
     return fill(role, f"{role}: {pinned.split()[0]}", steps)
 

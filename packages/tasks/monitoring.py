@@ -4,6 +4,7 @@ Prometheus beside the system, where it is installed: our rules, this machine's p
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -62,5 +63,6 @@ def local_configuration(path: Path, targets: Mapping[str, str]) -> str:
     for name, address in {RULES: f"{path.parent.resolve()}/{RULES}", **targets}.items():
         if name not in text:
             raise ValueError(f"{path} does not name {name}")
-        text = text.replace(name, address)
+        # Quoted: an IPv6 address begins as a list of YAML does.
+        text = text.replace(name, json.dumps(address))
     return text

@@ -101,7 +101,8 @@ class Load:
 
 def request(body: bytes) -> bytes:
     """Return a request with a body."""
-    head = "POST /v1/predict HTTP/1.1\r\nHost: e\r\nContent-Type: application/json"
+    head = "POST /v1/predict HTTP/1.1\r\nHost: localhost\r\n"
+    head += "Content-Type: application/json"
     return f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 

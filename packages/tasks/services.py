@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import argparse
 import errno
-import os
 import socket
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import monitoring
+from addresses import Address, hosts_of_apis, listener, read, upstream
 from environments import (
     ENVIRONMENTS,
     REQUIREMENTS,
@@ -29,14 +28,6 @@ from job import Job, Service
 from lineage import end_with_starters
 
 PROMOTIONS = "promotions.jsonl"
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a process listens, and the setting that moves it."""
-
-    url: str
-    setting: str
 
 
 def main(arguments: list[str]) -> int:
@@ -56,20 +47,20 @@ def main(arguments: list[str]) -> int:
 
 def serve() -> int:
     """Run the live API alone, where its settings say."""
-    host = os.environ.get("IRIS_API_HOST", "127.0.0.1")
-    port = os.environ.get("IRIS_API_PORT", "8001")
-    check_free(Address(f"http://{host}:{port}", "IRIS_API_PORT"))
+    address = listener("IRIS_API_PORT", "8001", "IRIS_API_HOST")
+    check_free(address)
     api = prepare_api("live")
-    print(f"live API: http://{host}:{port}  (Ctrl-C stops it)", flush=True)
+    print(f"live API: {address.url}  (Ctrl-C stops it)", flush=True)
     return Job([Service("live", [str(api / "iris-api")])], []).run()
 
 
 def start(traffic: int) -> int:
     """Run router, live and shadow; a helper waits, tells the URLs and sends rows."""
-    public = setting("SHADOW_ROUTER_PUBLIC_PORT", "8000")
-    private = setting("SHADOW_ROUTER_PRIVATE_PORT", "8010")
-    live = setting("SHADOW_ROUTER_LIVE_URL", "http://127.0.0.1:8001")
-    shadow = setting("SHADOW_ROUTER_SHADOW_URL", "http://127.0.0.1:8002")
+    router = "SHADOW_ROUTER_"
+    public = listener(f"{router}PUBLIC_PORT", "8000", f"{router}PUBLIC_HOST")
+    private = listener(f"{router}PRIVATE_PORT", "8010", f"{router}PRIVATE_HOST")
+    live = upstream(f"{router}LIVE_URL", "http://127.0.0.1:8001")
+    shadow = upstream(f"{router}SHADOW_URL", "http://127.0.0.1:8002")
     for address in (public, private, live, shadow):
         check_free(address)
     services = [
@@ -96,7 +87,7 @@ def watching(targets: dict[str, Address]) -> tuple[Service, str] | None:
     program = monitoring.find_prometheus()
     if program is None:
         return None
-    address = setting("PROMETHEUS_PORT", "9090")
+    address = listener("PROMETHEUS_PORT", "9090")
     try:
         check_free(address)
     except CannotStart as reason:
@@ -113,8 +104,9 @@ def watching(targets: dict[str, Address]) -> tuple[Service, str] | None:
 
 def set_old_books_aside() -> None:
     """Give each pair of pins books of its own: a run compares two versions."""
-    directory = Path(os.environ.get("SHADOW_ROUTER_DATA_DIR", ".shadow_router"))
-    directory.mkdir(parents=True, exist_ok=True)
+    directory = Path(read("SHADOW_ROUTER_DATA_DIR", ".shadow_router"))
+    # What was asked and answered is for its owner alone.
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     note = directory / "pins.txt"
     pins = "".join(
         (REQUIREMENTS / f"{role}.txt").read_text() for role in ("live", "shadow")
@@ -125,17 +117,11 @@ def set_old_books_aside() -> None:
             number += 1
         directory.rename(aside)
         print(f"the pins have changed: the books so far are in {aside}", flush=True)
-        directory.mkdir()
+        directory.mkdir(mode=0o700)
         # Who changed which pin, and why, is a story of all pairs.
         if (aside / PROMOTIONS).exists():
             (aside / PROMOTIONS).rename(directory / PROMOTIONS)
     note.write_text(pins)
-
-
-def setting(name: str, default: str) -> Address:
-    """Return where a setting of the router, a port or a URL, points."""
-    value = os.environ.get(name, default)
-    return Address(value if "/" in value else f"http://127.0.0.1:{value}", name)
 
 
 def api_service(role: str, address: Address) -> Service:
@@ -143,17 +129,23 @@ def api_service(role: str, address: Address) -> Service:
     where = urlsplit(address.url)
     settings = {
         "IRIS_API_HOST": where.hostname or "",
-        "IRIS_API_PORT": str(where.port),
+        "IRIS_API_PORT": str(where.port or 80),
+        "IRIS_API_ALLOWED_HOSTS": hosts_of_apis(),
         "IRIS_API_RECORDS": str(ENVIRONMENTS / f"{role}.records.jsonl"),
     }
     return Service(role, [str(prepare_api(role) / "iris-api")], settings)
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    """Return the family of the addresses that a host is one of."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def check_free(address: Address) -> None:
     """Raise CannotStart if something listens at an address already; says what does."""
     where = urlsplit(address.url)
     host, port = where.hostname or "", where.port or 80
-    with socket.socket() as probe:
+    with socket.socket(family_of(host)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))

@@ -12,16 +12,7 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from iris_api.cork import Corked
-from iris_api.crowd import (
-    ANSWER,
-    BODY,
-    HEAD,
-    IDLE,
-    PARTING,
-    SILENT,
-    SPARE_CONNECTIONS,
-    Crowd,
-)
+from iris_api.crowd import ANSWER, BODY, HEAD, IDLE, PARTING, SILENT, Crowd
 from iris_api.refusal import refusal
 
 
@@ -47,7 +38,7 @@ class Connection(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._most = server_state.most
+        self._crowd = server_state
         self._phase = SILENT
         self._age = 0
         # Whether what still comes is thrown away.
@@ -70,8 +61,9 @@ class Connection(HttpToolsProtocol):
         )
         self._early = cast(asyncio.Transport, early)
         number = len(self.connections)
-        self._crowded = number > self._most
-        if number > self._most + SPARE_CONNECTIONS:
+        self._crowded = number > self._crowd.most
+        if number > self._crowd.most + self._crowd.spare:
+            self._crowd.turn_away()
             # No time to part: what this is for is not to hold a descriptor.
             self._write_problem(503)
             transport.close()

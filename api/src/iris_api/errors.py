@@ -5,9 +5,11 @@ IrisApiError
 ├── CannotStart             the process ends with one line
 │   ├── SettingsInvalid     an IRIS_API_* or OTEL_* variable cannot be used
 │   ├── ListenerBusy        the address cannot be listened on
+│   ├── DescriptorsTooFew   the process may open too few descriptors
 │   ├── RecordsUnopened     the destination of the records cannot be opened
 │   └── KeysUnusable        the file of keys, or the name for a key, cannot be used
 ├── ModelUnusable           the model is not what its manifest says
+├── HostNotServed           the request is for a host that is not this one
 ├── PathNotServed           the path is served on another port
 ├── KeyRefused              no key, or not one of ours
 ├── TooManyRequests         more of them than the rate limit allows
@@ -58,6 +60,10 @@ class ListenerBusy(CannotStart):
     """Raised when host and port cannot be listened on."""
 
 
+class DescriptorsTooFew(CannotStart):
+    """Raised when the limit of descriptors leaves none for connections."""
+
+
 class RecordsUnopened(CannotStart):
     """Raised when the destination of the records cannot be opened."""
 
@@ -68,6 +74,10 @@ class KeysUnusable(CannotStart):
 
 class ModelUnusable(IrisApiError):
     """Raised when the model cannot be loaded or fails its golden rows."""
+
+
+class HostNotServed(IrisApiError):
+    """Raised when the host that a request names is not one that is served."""
 
 
 class PathNotServed(IrisApiError):

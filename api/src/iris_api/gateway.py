@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from random import getrandbits
 from time import perf_counter
 
@@ -15,7 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from iris_api.access import Access
 from iris_api.admission import ClientGone
-from iris_api.errors import IrisApiError, RecordNotWritten, Stopping
+from iris_api.errors import HostNotServed, IrisApiError, RecordNotWritten, Stopping
+from iris_api.hosts import HostGuard
 from iris_api.metrics import OTHER, PAGES, Metrics
 from iris_api.open_inference import OpenInference, in_protocol, is_in_protocol
 from iris_api.prediction import MEDIA_TYPE, PATH, Prediction
@@ -55,6 +56,8 @@ class Gateway:
         Decides who is let in; None for everybody, everywhere.
     spans : Spans or None
         Where each request gets a span; None for none.
+    guards : mapping of int to HostGuard
+        By port: which hosts are answered for where not all are.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Gateway:
         metrics: Metrics,
         access: Access | None = None,
         spans: Spans | None = None,
+        guards: Mapping[int, HostGuard] | None = None,
     ) -> None:
         self._prediction = prediction
         self._open_inference = open_inference
@@ -74,6 +78,7 @@ class Gateway:
         self._metrics = metrics
         self._access = access
         self._spans = spans
+        self._guards = guards or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -82,6 +87,9 @@ class Gateway:
         span = None if self._spans is None else self._spans.begin(scope)
         try:
             handle = self._choose(scope["path"], answer)
+            guard = self._guards.get(scope["server"][1])
+            if guard is not None and guard.refuses(scope):
+                raise HostNotServed
             if self._access is not None:
                 self._access.check(scope)
             await handle(scope, receive, request_id, answer)

@@ -7,13 +7,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Mapping
+from socket import socket
 
 from loguru import logger
 
 from iris_api import __version__
 from iris_api.access import Access, build_access
-from iris_api.errors import CannotStart, ModelUnusable
+from iris_api.descriptors import Room, make_room
+from iris_api.errors import CannotStart, DescriptorsTooFew, ModelUnusable
 from iris_api.gateway import Gateway
+from iris_api.hosts import HostGuard, guard_listener, url_of
 from iris_api.inputs import InputParser
 from iris_api.keys import make_key
 from iris_api.metrics import Metrics
@@ -31,6 +35,9 @@ from iris_api.spans import Spans, open_spans
 from iris_api.talk import set_up_talk
 from iris_api.turn import Turn
 
+# Two listeners, the event loop, files of keys and of the page, a collector of spans.
+RESERVED_DESCRIPTORS = 26
+
 
 def create_app(
     predictor: Predictor,
@@ -39,6 +46,7 @@ def create_app(
     access: Access | None = None,
     redaction: Redaction | None = None,
     spans: Spans | None = None,
+    guards: Mapping[int, HostGuard] | None = None,
 ) -> Gateway:
     """
     Return the application; the one place where its parts meet.
@@ -57,6 +65,8 @@ def create_app(
         What to record in place of the inputs; None records their values.
     spans : Spans or None
         Where each request gets a span; None for none.
+    guards : mapping of int to HostGuard or None
+        By port: which hosts are answered for where not all are.
     """
     schemas = build_schemas(predictor.card)
     metrics = Metrics(predictor.card, predictor.reference)
@@ -67,7 +77,10 @@ def create_app(
     keyed = access is not None and access.keyed
     app = build_app(predictor, schemas, lifecycle, metrics, keyed)
     add_page(app, predictor)
-    return Gateway(prediction, open_inference, app, lifecycle, metrics, access, spans)
+    return Gateway(
+        *(prediction, open_inference, app, lifecycle, metrics),
+        *(access, spans, guards),
+    )
 
 
 def main() -> None:
@@ -112,6 +125,7 @@ def _start() -> None:
     # Read when onnxruntime is imported, which loading the model does: otherwise it
     # writes telemetry below the home and the temporary folder at every start.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    set_up_talk(whole=False)
     settings = load_settings()
     set_up_talk(whole=settings.record_inputs == "values")
     access = build_access(settings)
@@ -130,26 +144,58 @@ def serve(
     ------
     ListenerBusy
         If host and port are taken.
+    DescriptorsTooFew
+        If this process may not open enough.
     """
+    room = _make_room(settings)
+    listeners = _listen(settings)
+    guards = {
+        listener.getsockname()[1]: guard
+        for listener, host in listeners
+        if (guard := guard_listener(listener, host, settings.allowed_hosts))
+    }
     lifecycle = Lifecycle()
     redaction = _build_redaction(settings, predictor)
     spans = open_spans(predictor.card)
-    gateway = create_app(predictor, records, lifecycle, access, redaction, spans)
-    listeners = [open_listener(settings.host, settings.port)]
-    if settings.private_port is not None:
-        host, port = settings.private_host, settings.private_port
-        listeners.append(open_listener(host, port, "PRIVATE_"))
-        logger.info("documentation and metrics are on http://{}:{}", host, port)
+    gateway = create_app(
+        *(predictor, records, lifecycle, access, redaction, spans, guards)
+    )
     card = predictor.card
     logger.info(
-        "iris_api {} serves {} {} on http://{}:{}",
-        *(__version__, card.name, card.version, settings.host, settings.port),
+        "iris_api {} serves {} {} on {}",
+        *(__version__, card.name, card.version, url_of(settings.host, settings.port)),
     )
-    build_server(gateway, lifecycle, settings).run(sockets=listeners)
+    server = build_server(gateway, lifecycle, settings, room)
+    server.run(sockets=[listener for listener, _ in listeners])
     records.close()
     if spans is not None:
         spans.close()
     logger.info("stopped")
+
+
+def _listen(settings: Settings) -> list[tuple[socket, str]]:
+    """Return the sockets that listen, each with its host as it was set."""
+    listeners = [(open_listener(settings.host, settings.port), settings.host)]
+    if settings.private_port is not None:
+        host, port = settings.private_host, settings.private_port
+        listeners.append((open_listener(host, port, "PRIVATE_"), host))
+        logger.info("documentation and metrics are on {}", url_of(host, port))
+    return listeners
+
+
+def _make_room(settings: Settings) -> Room:
+    room = make_room(settings.connections, reserved=RESERVED_DESCRIPTORS)
+    if not room.connections:
+        raise DescriptorsTooFew(
+            f"a limit of {room.limit} descriptors leaves none for connections; "
+            "raise it (ulimit -n)"
+        )
+    if room.connections < settings.connections:
+        logger.warning(
+            "a limit of {} descriptors allows {} connections, not {}",
+            *(room.limit, room.connections, settings.connections),
+        )
+    return room
 
 
 def _build_redaction(settings: Settings, predictor: Predictor) -> Redaction | None:

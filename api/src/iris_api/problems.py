@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from iris_api.errors import (
     BodyTooLarge,
     Fault,
+    HostNotServed,
     InvalidInputs,
     IrisApiError,
     KeyRefused,
@@ -39,6 +40,7 @@ TITLES = {
     408: "Request Timeout",
     413: "Content Too Large",
     415: "Unsupported Media Type",
+    421: "Misdirected Request",
     422: "Unprocessable Content",
     429: "Too Many Requests",
     431: "Request Header Fields Too Large",
@@ -54,6 +56,7 @@ DETAILS = {
     404: "nothing is at this path; the documentation lists what there is",
     405: "this path does not take this method; see the Allow header",
     408: "the request did not arrive in time; send it again, and whole",
+    421: "this Host is not served here; IRIS_API_ALLOWED_HOSTS adds hosts",
     431: "the request line and headers exceed 16 KiB together, or trailers do",
     500: "something went wrong here; quote request_id when you report it",
     501: "the only transfer coding that is taken is chunked",
@@ -65,6 +68,7 @@ RETRY_AFTER_S = "5"
 CHALLENGE = 'ApiKey realm="iris_api"'
 
 _STATUS_OF: dict[type[IrisApiError], int] = {
+    HostNotServed: 421,
     PathNotServed: 404,
     KeyRefused: 401,
     TooManyRequests: 429,
@@ -80,6 +84,7 @@ _STATUS_OF: dict[type[IrisApiError], int] = {
 }
 
 _DETAIL_OF: dict[type[IrisApiError], str] = {
+    HostNotServed: DETAILS[421],
     PathNotServed: DETAILS[404],
     BodyTooLarge: f"the body exceeds {MAX_BODY_BYTES // 1024} KiB; split the request",
     InvalidInputs: "the inputs cannot be predicted; see errors",

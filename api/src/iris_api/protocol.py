@@ -14,6 +14,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from iris_api.connection import Connection
 from iris_api.crowd import ANSWER, BODY, HEAD, IDLE, SILENT
+from iris_api.hosts import take_authority
 from iris_api.http1 import (
     DECISIVE,
     HEAD_BYTES,
@@ -134,6 +135,8 @@ class Protocol(Connection):
             raise _Enough
         if version == "1.0":
             self.expect_100_continue = False  # RFC 9110, section 10.1.1
+        if self.url[:1] not in (b"/", b"*"):
+            take_authority(self.url, self.headers)
         super().on_headers_complete()
         self._phase = BODY
         self._age = 0
@@ -152,7 +155,10 @@ class Protocol(Connection):
         if not self.pipeline and not self._crowded:
             return 0
         is_probe = self.url.partition(b"?")[0] in PROBES
-        if len(self.pipeline) >= MOST_PIPELINED or self._crowded and not is_probe:
+        if self._crowded and not is_probe:
+            self._crowd.turn_away()
+            return 503
+        if len(self.pipeline) >= MOST_PIPELINED:
             return 503
         return 0
 

@@ -6,16 +6,15 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import resource
 import socket
 from select import select
 from time import monotonic
 from types import FrameType
 
-from loguru import logger
 from uvicorn import Config, Server
 
-from iris_api.crowd import SPARE_CONNECTIONS, TICK_S, Crowd
+from iris_api.crowd import TICK_S, Crowd
+from iris_api.descriptors import Room
 from iris_api.errors import ListenerBusy
 from iris_api.gateway import Gateway
 from iris_api.heartbeat import Heartbeat
@@ -25,8 +24,6 @@ from iris_api.routes import Lifecycle
 from iris_api.settings import Settings
 
 BACKLOG = 2048
-# Descriptors for what is not a connection.
-SPARE_DESCRIPTORS = 64
 DRAIN_TICK_S = 0.02
 # Kept-alive clients that have not sent anything for this long are let go.
 QUIET_S = 1.0
@@ -124,7 +121,10 @@ def open_listener(host: str, port: int, which: str = "") -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        # `::` is every address, those of IPv4 as well.
+        return socket.create_server(
+            (host, port), family=family, backlog=BACKLOG, dualstack_ipv6=host == "::"
+        )
     except OSError as error:
         # socket puts the address into the text; we have it already.
         reason = (error.strerror or "not an address").split(" (")[0].lower()
@@ -139,7 +139,7 @@ def open_listener(host: str, port: int, which: str = "") -> socket.socket:
 
 
 def build_server(
-    gateway: Gateway, lifecycle: Lifecycle, settings: Settings
+    gateway: Gateway, lifecycle: Lifecycle, settings: Settings, room: Room
 ) -> DrainingServer:
     """
     Return a server of one process, to be run on an open listener.
@@ -151,7 +151,9 @@ def build_server(
     lifecycle : Lifecycle
         The one that the application looks at.
     settings : Settings
-        How many, how long, and how patiently.
+        How long, and how patiently.
+    room : Room
+        How many connections.
     """
     config = Config(
         gateway,
@@ -166,27 +168,5 @@ def build_server(
         backlog=BACKLOG,
         timeout_graceful_shutdown=settings.grace_s,
     )
-    crowd = Crowd(allow_connections(settings.connections), settings.idle_s)
+    crowd = Crowd(room.connections, settings.idle_s, room.spare)
     return DrainingServer(config, lifecycle, crowd, Heartbeat(settings.hang_s))
-
-
-def allow_connections(most: int) -> int:
-    """
-    Return for how many connections there are descriptors, asking for more first.
-
-    Parameters
-    ----------
-    most : int
-        Connections that are wanted.
-    """
-    spare = SPARE_CONNECTIONS + SPARE_DESCRIPTORS
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < most + spare:
-        soft = min(most + spare, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    if soft < most + spare:
-        logger.warning(
-            "a limit of {} descriptors allows {} connections, not {}",
-            *(soft, soft - spare, most),
-        )
-    return max(1, min(most, soft - spare))

@@ -10,10 +10,18 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from iris_api.environment import drop_what_is_no_setting
 from iris_api.errors import SettingsInvalid
+from iris_api.hosts import check_allowed
 
 PREFIX = "IRIS_API_"
 MIN_SALT = 16
@@ -32,6 +40,19 @@ def _check_salt(salt: SecretStr) -> SecretStr:
     if len(salt.get_secret_value()) < MIN_SALT:
         raise ValueError(f"needs {MIN_SALT} characters or more")
     return salt
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Hosts = Annotated[
+    tuple[Annotated[str, AfterValidator(check_allowed)], ...],
+    NoDecode,
+    BeforeValidator(_split),
+]
 
 
 class Settings(BaseSettings):
@@ -58,6 +79,8 @@ class Settings(BaseSettings):
         Port that alone serves documentation and metrics; None leaves them on `port`.
     private_host : str
         Address of that port.
+    allowed_hosts : tuple of str
+        Hosts that are answered for beside the one that is listened on.
     keys : Path or None
         File of the hashes of API keys; None asks nobody for a key.
     rate_limit : str or None
@@ -68,9 +91,7 @@ class Settings(BaseSettings):
         Secret of those hashes; None for a new one in each process.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     host: str = "127.0.0.1"
     port: int = Field(default=8001, ge=1, le=65535)
@@ -81,6 +102,7 @@ class Settings(BaseSettings):
     hang_s: int = Field(default=10, ge=1, le=3600)
     private_port: int | None = Field(default=None, ge=1, le=65535)
     private_host: str = "127.0.0.1"
+    allowed_hosts: Hosts = ()
     keys: Path | None = None
     rate_limit: Annotated[str, AfterValidator(_check_rate)] | None = None
     record_inputs: Literal["values", "hash"] = "values"
@@ -97,12 +119,13 @@ def load_settings() -> Settings:
         If a value is malformed, or a variable with our prefix is not a setting:
         a misspelt name must not silently leave the default in force.
     """
+    drop_what_is_no_setting(PREFIX)
     _check_names()
     try:
         settings = Settings()
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
+        name = PREFIX + str(first["loc"][0]).upper()
         reason = first["msg"].removeprefix("Value error, ")
         raise SettingsInvalid(f"{name}: {reason}") from None
     _check_together(settings)

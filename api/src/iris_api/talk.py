@@ -27,7 +27,7 @@ def set_up_talk(whole: bool) -> None:
     shown = format_talk if whole else format_reserved_talk
     logger.remove()
     logger.add(sys.stderr, level="INFO", format=shown, catch=False)
-    logging.basicConfig(handlers=[_ToLoguru(whole)], level=logging.WARNING)
+    logging.basicConfig(handlers=[_ToLoguru(whole)], level=logging.WARNING, force=True)
 
 
 class _ToLoguru(logging.Handler):

@@ -9,6 +9,7 @@ from loguru import logger
 
 from shadow_router.answers import kept_headers
 from shadow_router.asgi import (
+    HOST_NOT_SERVED,
     Headers,
     Receive,
     Scope,
@@ -18,7 +19,7 @@ from shadow_router.asgi import (
     send_head,
 )
 from shadow_router.books import RouterBooks
-from shadow_router.errors import UpstreamFailed
+from shadow_router.errors import DescriptorsUsedUp, UpstreamFailed
 from shadow_router.forwarding import (
     IS_GONE,
     Beginning,
@@ -29,6 +30,7 @@ from shadow_router.forwarding import (
     request_target,
     rest_of_body,
 )
+from shadow_router.hosts import HostGuard
 from shadow_router.http_client import Answer, HttpClient, encode_head
 from shadow_router.mirror import Mirror, Selection
 from shadow_router.records import LOST, Exchange, Fate
@@ -77,12 +79,14 @@ class RouterApp:
         mirror: Mirror,
         shedder: Shedder,
         books: RouterBooks,
+        guard: HostGuard | None = None,
     ) -> None:
         self._live = live
         self._selection = selection
         self._mirror = mirror
         self._shedder = shedder
         self._books = books
+        self._guard = guard
         self._cap = settings.body_cap_bytes
         self._timeout_s = settings.live_timeout_s
         self._is_stopping = False
@@ -93,7 +97,11 @@ class RouterApp:
         fate: Fate | None = Fate.INTERNAL_ERROR
         try:
             visit = self._begin(scope)
-            await self._serve(visit, receive, send)
+            if self._guard is not None and self._guard.refuses(scope):
+                visit.fate = Fate.SKIPPED_REFUSED
+                await self._send_problem(visit, send, 421, HOST_NOT_SERVED)
+            else:
+                await self._serve(visit, receive, send)
             fate = self._copy(visit)
         except asyncio.CancelledError:
             # Only a stop whose grace time is over cancels a request.
@@ -139,6 +147,9 @@ class RouterApp:
             answer = await self._ask_live(visit, receive)
         except TimeoutError:
             await self._send_problem(visit, send, 504)
+            return
+        except DescriptorsUsedUp:
+            await self._send_problem(visit, send, 503)
             return
         except (UpstreamFailed, ClientGone):
             await self._send_problem(visit, send, 502)
@@ -251,9 +262,11 @@ class RouterApp:
             headers.append((b"connection", b"close"))
         await send_head(send, visit.live_status, headers)
 
-    async def _send_problem(self, visit: _Visit, send: Send, status: int) -> None:
+    async def _send_problem(
+        self, visit: _Visit, send: Send, status: int, detail: str = ""
+    ) -> None:
         visit.skip(Fate.SKIPPED_LIVE_FAILED)
-        headers, body = problem(status)
+        headers, body = problem(status, detail)
         headers.append((b"x-request-id", visit.request_id.encode("ascii")))
         if self._is_stopping:
             headers.append((b"connection", b"close"))

@@ -12,6 +12,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
+#: Detail of a 421.
+HOST_NOT_SERVED = "this Host is not served here; SHADOW_ROUTER_ALLOWED_HOSTS adds hosts"
 
 
 async def send_head(send: Send, status: int, headers: Headers) -> None:

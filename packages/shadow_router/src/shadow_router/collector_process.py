@@ -11,6 +11,7 @@ from loguru import logger
 from shadow_router.collector import Collector
 from shadow_router.controls import Controls, prepare_keys
 from shadow_router.crowd import Crowd
+from shadow_router.descriptors import Room, make_room
 from shadow_router.directory import (
     DirectoryLock,
     prepare_directory,
@@ -18,12 +19,18 @@ from shadow_router.directory import (
     socket_path,
 )
 from shadow_router.drift_watch import DriftWatch
+from shadow_router.hosts import guard_listener, url_of
 from shadow_router.hour import Hour
 from shadow_router.http_client import HttpClient, parse_origin
 from shadow_router.identities import IdentityWatch, watched
 from shadow_router.labels import Labels
 from shadow_router.marks import Marks
-from shadow_router.processes import rules_of, settle_memory, stop_event
+from shadow_router.processes import (
+    room_for_clients,
+    rules_of,
+    settle_memory,
+    stop_event,
+)
 from shadow_router.recorder import open_recorder
 from shadow_router.report import PrivateApp
 from shadow_router.rules import Rules
@@ -36,6 +43,9 @@ from shadow_router.switches import Switches
 
 #: How much the collector yields to live and router when they share a machine.
 _NICENESS = 5
+#: Listeners, locks, routers, the store and six who read it at once, a recording, and
+#: what live and shadow are asked beside the copies.
+_RESERVED_DESCRIPTORS = 40
 
 
 def run_collector(settings: Settings, lifeline: int | None) -> None:
@@ -55,6 +65,18 @@ def keep_of(settings: Settings) -> Keep:
     )
 
 
+def _share_descriptors(settings: Settings) -> tuple[Settings, Room]:
+    """Return for how many calls of the shadow and clients there are descriptors."""
+    wanted = settings.shadow_concurrency
+    # Half of what is left for the shadow, where that is less than it may have.
+    least = make_room(2 * wanted, reserved=_RESERVED_DESCRIPTORS).connections
+    calls = max(1, min(wanted, least // 2))
+    if calls < wanted:
+        logger.warning("descriptors allow {} copies at once, not {}", calls, wanted)
+    room = room_for_clients(settings, reserved=_RESERVED_DESCRIPTORS + calls)
+    return settings.model_copy(update={"shadow_concurrency": calls}), room
+
+
 def _yield_to_others() -> None:
     os.nice(_NICENESS)
     # Linux weighs sessions before processes: without this, the niceness of one that
@@ -66,6 +88,7 @@ def _yield_to_others() -> None:
 
 async def _collector(settings: Settings, lifeline: int | None) -> None:
     stopped, orphaned = stop_event(lifeline)
+    settings, room = _share_descriptors(settings)
     rules = rules_of(settings)
     directory = prepare_directory(settings.data_dir)
     meeting = socket_path(directory)
@@ -107,12 +130,14 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
         Marks(keys, directory),
         hour,
         drift_watch,
+        guard_listener(listener, settings.private_host, settings.allowed_hosts),
     )
-    crowd = Crowd(settings.connections, settings.body_cap_bytes, lambda: None)
+    cap = settings.body_cap_bytes
+    crowd = Crowd(room.connections, cap, lambda: None, room.spare)
     server = WebServer(report, listener, crowd)
     await server.start()
-    host, port = listener.getsockname()[:2]
-    logger.info("collector: report on http://{}:{}/, controls by {}", host, port, keys)
+    here = url_of(*listener.getsockname()[:2])
+    logger.info("collector: report on {}/, controls by {}", here, keys)
     await stopped.wait()
     if orphaned.is_set():
         # The router has lost its parent too and is handing over what it has left.

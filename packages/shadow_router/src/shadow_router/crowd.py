@@ -3,9 +3,14 @@
 from collections.abc import Callable
 from typing import Protocol, cast
 
+from loguru import logger
 from uvicorn.server import ServerState
 
+from shadow_router.descriptors import MOST_SPARE, is_one_free
+
 TICK_S = 0.1
+#: Clients that are turned away are told of in the log, so often at most.
+_TOLD_EVERY_S = 10
 
 # Nothing has come yet; a request's head is coming, its body; it is being answered;
 # between requests; the last answer is sent, and the client may still read it.
@@ -47,13 +52,22 @@ class Crowd(ServerState):
         Length of body for which a client has the patience of BODY.
     on_refused : callable
         Told of each request that is refused before the app has seen it.
+    spare : int
+        Connections beyond those that may be open for as long as a refusal takes.
     """
 
     def __init__(
-        self, most: int, body_bytes: int, on_refused: Callable[[], None]
+        self,
+        most: int,
+        body_bytes: int,
+        on_refused: Callable[[], None],
+        spare: int = MOST_SPARE,
     ) -> None:
         super().__init__()
         self.most = most
+        self.spare = spare
+        self._turned_away = 0
+        self._ticks_told_ago = round(_TOLD_EVERY_S / TICK_S)
         self.body_bytes = body_bytes
         self.on_refused = on_refused
         self._roomy = _in_ticks(PATIENCE_S)
@@ -66,6 +80,24 @@ class Crowd(ServerState):
             patience = self._crowded
         for connection in list(self.connections):
             cast(Ageing, connection).grow_older(patience)
+        self._tell()
+
+    def turn_away(self) -> None:
+        """Note a client that is answered that there are too many."""
+        self._turned_away += 1
+
+    def _tell(self) -> None:
+        self._ticks_told_ago += 1
+        if self._ticks_told_ago * TICK_S < _TOLD_EVERY_S:
+            return
+        if self._turned_away:
+            words = "{} connections are all that are served; {} more were answered 503"
+            logger.warning(words, self.most, self._turned_away)
+        elif not is_one_free():
+            logger.warning("no descriptor is left: new clients are cut off unanswered")
+        else:
+            return
+        self._turned_away = self._ticks_told_ago = 0
 
 
 def _in_ticks(seconds: dict[str, int]) -> dict[str, int]:

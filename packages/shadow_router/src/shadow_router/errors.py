@@ -22,6 +22,7 @@ ShadowRouterError
 ├── FrameInvalid          bytes from the other process are not a frame
 ├── AnswerUnreadable      an answer cannot be compared; carries the reason
 └── UpstreamFailed        a request to live or shadow has no complete answer
+    ├── DescriptorsUsedUp no connection could be made for want of a descriptor
     ├── UpstreamRefused   no connection could be made
     ├── UpstreamBroken    the connection broke, or it was not HTTP
     └── UpstreamTooLarge  the answer is longer than the cap
@@ -70,7 +71,8 @@ class PortBusy(ShadowRouterError):
     """Raised when an address cannot be listened on; carries host, port, setting."""
 
     def __init__(self, host: str, port: int, setting: str, reason: str) -> None:
-        super().__init__(f"{host}:{port} {reason}, or set {setting}")
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        super().__init__(f"{where} {reason}, or set {setting}")
         self.host = host
         self.port = port
         self.setting = setting
@@ -130,6 +132,10 @@ class AnswerUnreadable(ShadowRouterError):
 
 class UpstreamFailed(ShadowRouterError):
     """Base of the ways in which a server leaves us without a complete answer."""
+
+
+class DescriptorsUsedUp(UpstreamFailed):
+    """Raised when no descriptor is left to connect to the server with: our fault."""
 
 
 class UpstreamRefused(UpstreamFailed):

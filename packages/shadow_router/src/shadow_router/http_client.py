@@ -8,6 +8,7 @@ parsing is left to httptools.
 """
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from time import monotonic
 from urllib.parse import urlsplit
 
 from shadow_router.connection import Connection
-from shadow_router.errors import UpstreamRefused, UpstreamTooLarge
+from shadow_router.descriptors import OUT_OF_DESCRIPTORS
+from shadow_router.errors import DescriptorsUsedUp, UpstreamRefused, UpstreamTooLarge
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -146,6 +148,8 @@ class HttpClient:
         ------
         UpstreamRefused
             If no connection can be made.
+        DescriptorsUsedUp
+            If that is our own fault.
         UpstreamBroken
             If the connection breaks or answers something other than HTTP.
         TimeoutError
@@ -245,6 +249,8 @@ class HttpClient:
                 ssl=self.origin.tls or None,
             )
         except OSError as error:
+            if error.errno in OUT_OF_DESCRIPTORS:
+                raise DescriptorsUsedUp(os.strerror(error.errno)) from None
             raise UpstreamRefused(type(error).__name__) from None
         return connection
 

@@ -5,6 +5,10 @@ import gc
 import signal
 from datetime import UTC, datetime
 
+from loguru import logger
+
+from shadow_router.descriptors import Room, make_room
+from shadow_router.errors import SettingsInvalid
 from shadow_router.rules import DEFAULT, Rules
 from shadow_router.settings import Settings
 
@@ -24,6 +28,36 @@ def rules_of(settings: Settings) -> Rules:
     from shadow_router.rule_file import load_rules
 
     return load_rules(settings.rules, datetime.now(UTC).date())
+
+
+def room_for_clients(settings: Settings, *, each: int = 1, reserved: int) -> Room:
+    """
+    Return how many connections there are descriptors for, and say if they are fewer.
+
+    Parameters
+    ----------
+    each : int
+        Descriptors that a connection may take.
+    reserved : int
+        Descriptors for what is opened later and is no connection of a client.
+
+    Raises
+    ------
+    SettingsInvalid
+        If there are too few for any.
+    """
+    room = make_room(settings.connections, each=each, reserved=reserved)
+    if not room.connections:
+        raise SettingsInvalid(
+            f"a limit of {room.limit} descriptors leaves none for connections; "
+            "raise it (ulimit -n)"
+        )
+    if room.connections < settings.connections:
+        logger.warning(
+            "a limit of {} descriptors allows {} connections, not {}",
+            *(room.limit, room.connections, settings.connections),
+        )
+    return room
 
 
 def settle_memory() -> None:

@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from shadow_router.cork import Corked
 from shadow_router.crowd import ANSWER, BODY, HEAD, IDLE, PARTING, SILENT, Crowd
 from shadow_router.forwarding import IS_GONE, TARGET, refusal
+from shadow_router.hosts import take_authority
 
 #: Of request line and headers together.
 HEAD_BYTES = 16 * 1024
@@ -57,8 +58,14 @@ class Protocol(HttpToolsProtocol):
     ) -> None:
         """Serve a connection, unless there are too many; answers leave whole."""
         super().connection_made(Corked(transport))
-        if len(self.connections) > self.server_state.most:
+        crowd = self.server_state
+        # A client that has hung up may have left its request to live behind.
+        if max(len(self.connections), len(self.tasks)) > crowd.most:
+            crowd.turn_away()
             self._fail(503)
+            if len(self.connections) > crowd.most + crowd.spare:
+                # No time to part: what this is for is not to hold a descriptor.
+                self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come."""
@@ -116,6 +123,8 @@ class Protocol(HttpToolsProtocol):
             self._verdict = 503
         if self._verdict:
             raise _Enough
+        if self.url[:1] not in (b"/", b"*"):
+            take_authority(self.url, self.headers)
         extensions = {TARGET: self.url, IS_GONE: self.transport.is_closing}
         # An extension's value is a dictionary by the type, but ours alone reads these.
         self.scope["extensions"] = extensions  # type: ignore[typeddict-item]

@@ -10,6 +10,7 @@ from loguru import logger
 
 from shadow_router import labels, marks
 from shadow_router.asgi import (
+    HOST_NOT_SERVED,
     App,
     Headers,
     Receive,
@@ -30,6 +31,7 @@ from shadow_router.findings import (
     parse_query,
     setting_of,
 )
+from shadow_router.hosts import HostGuard
 from shadow_router.hour import Hour
 from shadow_router.http_client import parse_origin
 from shadow_router.metrics import render_metrics, render_state
@@ -76,6 +78,8 @@ class PrivateApp:
         What the last hour was like.
     drift_watch : DriftWatch
         How far its traffic has moved.
+    guard : HostGuard or None
+        Which hosts are answered for; None for any.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class PrivateApp:
         takes_marks: App,
         hour: Hour,
         drift_watch: DriftWatch,
+        guard: HostGuard | None = None,
     ) -> None:
         self._live = parse_origin(settings.live_url)
         self._directory = directory
@@ -101,6 +106,7 @@ class PrivateApp:
         self._controls = controls
         self._hour = hour
         self._drift_watch = drift_watch
+        self._guard = guard
         self._takers = {labels.PATH: takes_labels, marks.PATH: takes_marks}
         self._views: dict[str, tuple[Callable[[Findings], str], bytes]] = {
             "/": (render_page, _HTML),
@@ -112,6 +118,9 @@ class PrivateApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         method, path = scope["method"], scope["path"]
+        if self._guard is not None and self._guard.refuses(scope):
+            await _send_problem(send, 421, HOST_NOT_SERVED)
+            return
         if path in self._takers:
             await self._takers[path](scope, receive, send)
             return
@@ -222,7 +231,7 @@ async def _send(send: Send, body: bytes, kind: bytes, status: int = 200) -> None
     await send_body(send, body)
 
 
-async def _send_problem(send: Send, status: int) -> None:
-    headers, body = problem(status)
+async def _send_problem(send: Send, status: int, detail: str = "") -> None:
+    headers, body = problem(status, detail)
     await send_head(send, status, headers)
     await send_body(send, body)

@@ -5,16 +5,39 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shadow_router.environment import drop_what_is_no_setting
 from shadow_router.errors import SettingsInvalid
+from shadow_router.hosts import check_allowed
 
 PREFIX = "SHADOW_ROUTER_"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def _split_on_commas(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_on_commas)]
+Hosts = Annotated[
+    tuple[Annotated[str, AfterValidator(check_allowed)], ...],
+    NoDecode,
+    BeforeValidator(_split_on_commas),
+]
 
 
 class Settings(BaseSettings):
@@ -26,6 +49,8 @@ class Settings(BaseSettings):
     public_port: Port = 8000
     private_host: str = "127.0.0.1"
     private_port: Port = 8010
+    #: Hosts that both ports answer for beside those they listen on.
+    allowed_hosts: Hosts = ()
     live_url: str = "http://127.0.0.1:8001"
     shadow_url: str = "http://127.0.0.1:8002"
     data_dir: Path = Path(".shadow_router")
@@ -35,7 +60,7 @@ class Settings(BaseSettings):
     #: A strictyaml file; without one the rules are those of `rules.DEFAULT`.
     rules: Path | None = None
     #: Headers copied to the shadow beyond `FORWARDED` of `mirror`.
-    copy_headers: Annotated[tuple[str, ...], NoDecode] = ()
+    copy_headers: Names = ()
     sample_rate: float = Field(default=1.0, ge=0, le=1)
     #: Longer requests and answers pass straight through and are not mirrored.
     body_cap_bytes: Count = 256 * 1024
@@ -74,17 +99,10 @@ class Settings(BaseSettings):
     #: Digests of inputs, by which repeats are known.
     keep_inputs: Count = 10_000_000
 
-    @field_validator("copy_headers", mode="before")
-    @classmethod
-    def _split_on_commas(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
-
     @field_validator("store_url")
     @classmethod
     def _check_store_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is None or not value.get_secret_value():
+        if value is None:
             return None
         parts = urlsplit(value.get_secret_value())
         if parts.scheme != "postgresql+psycopg":
@@ -123,8 +141,10 @@ def load_settings() -> Settings:
     SettingsInvalid
         If a name is unknown or a value does not fit; one line naming each.
     """
+    drop_what_is_no_setting(PREFIX)
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    unknown = sorted(n for n in os.environ if n.startswith(PREFIX) and n not in known)
+    ours = (name for name in os.environ if name.upper().startswith(PREFIX))
+    unknown = sorted(name for name in ours if name.upper() not in known)
     if unknown:
         raise SettingsInvalid("unknown setting " + ", ".join(unknown))
     try:

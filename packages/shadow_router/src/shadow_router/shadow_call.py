@@ -3,7 +3,7 @@
 import time
 
 from shadow_router.answers import kept_headers, observation_of
-from shadow_router.errors import UpstreamFailed, UpstreamRefused
+from shadow_router.errors import DescriptorsUsedUp, UpstreamFailed, UpstreamRefused
 from shadow_router.http_client import HttpClient, encode_head
 from shadow_router.records import Difference, Exchange, Fate, Observation
 from shadow_router.settings import Settings
@@ -18,7 +18,14 @@ class ShadowCaller:
         self._cap = settings.body_cap_bytes
 
     async def call(self, exchange: Exchange) -> Observation | Difference:
-        """Return the shadow's answer, or the fate of a request that got none."""
+        """
+        Return the shadow's answer, or the fate of a request that got none.
+
+        Raises
+        ------
+        DescriptorsUsedUp
+            If it could not be asked, by a fault of ours.
+        """
         began = time.perf_counter()
         try:
             answer = await self._client.send(
@@ -33,6 +40,9 @@ class ShadowCaller:
         except TimeoutError:
             reason = f"no whole answer within {self._timeout_s:g} s"
             return Difference(Fate.SHADOW_TIMEOUT, reason)
+        except DescriptorsUsedUp:
+            # A fault of ours must not pass for one of the shadow's.
+            raise
         except UpstreamRefused as error:
             return Difference(Fate.SHADOW_REFUSED, str(error))
         except UpstreamFailed as error:
