@@ -16,7 +16,7 @@ import changelog
 import repository
 from building import build, check_model, check_style, check_tests
 from bundle import Bundle, digest, read_bundle, write_bundle
-from packaging.utils import parse_wheel_filename
+from declared import check_declared
 from refusal import Refused
 from registry import Registry
 from sbom import write_sbom
@@ -126,7 +126,7 @@ def make_bundle(unit: Unit, place: Place, scratch: Path, selected: list[str]) ->
     folder = scratch / "built"
     wheel = build(unit, folder)
     before = digest(wheel)
-    check_wheel(wheel.name, wheel.read_bytes(), unit.trained)
+    check_declared(unit, check_wheel(wheel.name, wheel.read_bytes()))
     if unit.trained:
         check_model(wheel, published_before(unit, place, scratch), scratch)
     check_tests(unit, wheel, scratch, selected)
@@ -142,18 +142,16 @@ def published_before(unit: Unit, place: Place, scratch: Path) -> Path:
         older = [v for v in where.versions(unit.name) if v <= version]
         if older:
             newest = where.fetch(unit.name, max(older), scratch)
+            check_wheel(newest.name, newest.read_bytes())
             shutil.copy(newest, folder / newest.name)
     return folder
 
 
 def check_bundle(unit: Unit, bundle: Bundle) -> None:
     """Raise Refused unless a bundle is this unit in the version of the source."""
-    wheel, version = bundle.wheel, source_version(unit)
-    check_wheel(wheel.name, wheel.read_bytes(), unit.trained)
-    name, found, _, _ = parse_wheel_filename(wheel.name)
-    if (name.replace("-", "_"), str(found)) != (unit.name, str(version)):
-        raise Refused(f"{wheel.name} is not {unit.name} {version}")
-    there = Shelf(INDEX).wheels(unit.name).get(version)
+    wheel = bundle.wheel
+    check_declared(unit, check_wheel(wheel.name, wheel.read_bytes()))
+    there = Shelf(INDEX).wheels(unit.name).get(source_version(unit))
     if there is not None and digest(there) != digest(wheel):
         raise Refused(f"{there} has other bytes: a version is published once")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import changelog
 import repository
+from drafts import replace
 from refusal import Refused
 from shelf import Shelf
 from units import INDEX, Unit, find_unit, source_version, with_version
@@ -54,11 +55,11 @@ def write_all(texts: dict[Path, str]) -> None:
     before = {path: path.read_bytes() for path in texts}
     try:
         for path, text in texts.items():
-            path.write_text(text)
+            replace(text.encode(), path)
     except OSError as error:
         for path, content in before.items():
             if path.read_bytes() != content:
-                path.write_bytes(content)
+                replace(content, path)
         raise Refused(f"{error.filename} cannot be written: {error.strerror}") from None
 
 

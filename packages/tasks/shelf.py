@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bundle import Bundle, digest
+from bundle import Bundle
+from drafts import DRAFT, place
 from packaging.utils import parse_wheel_filename
 from refusal import Refused
 from versions import Version, parse_version
@@ -45,33 +49,41 @@ class Shelf:
         """
         folder = self.root / name
         folder.mkdir(parents=True, exist_ok=True)
-        before = digest(bundle.wheel)
-        # The wheel last: it is what makes the version published. An SBOM alone is
-        # what somebody who was interrupted left.
-        if not (folder / bundle.wheel.name).exists():
-            (folder / bundle.sbom.name).unlink(missing_ok=True)
-        sbom = _place(bundle.sbom, folder)
-        try:
-            wheel = _place(bundle.wheel, folder)
-        except (OSError, Refused):
-            sbom.unlink()
-            raise
-        if digest(wheel) != before:
-            wheel.unlink()
-            sbom.unlink()
-            raise Refused(f"{bundle.wheel.name} changed while it was placed")
-        return str(wheel)
+        with _alone(folder):
+            if (folder / bundle.wheel.name).exists():
+                raise _published(folder / bundle.wheel.name)
+            # A draft, or an SBOM alone, is what a publisher that was killed left.
+            for left in (*folder.glob(f".*{DRAFT}"), folder / bundle.sbom.name):
+                left.unlink(missing_ok=True)
+            # The wheel last: it is what makes the version published.
+            sbom = _place(bundle.sbom, folder)
+            try:
+                return str(_place(bundle.wheel, folder))
+            except BaseException:
+                sbom.unlink()
+                raise
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let publishers take turns in a folder; one that is killed holds nobody up."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _place(file: Path, folder: Path) -> Path:
-    arriving = folder / f".{file.name}"
-    arriving.write_bytes(file.read_bytes())
-    arriving.chmod(0o644)
+    target = folder / file.name
     try:
-        os.link(arriving, folder / file.name)  # refuses to replace, unlike rename
+        place(file.read_bytes(), target)
     except FileExistsError:
-        reason = f"{folder / file.name} is published and never changes"
-        raise Refused(f"{reason}: raise the version to publish again") from None
-    finally:
-        arriving.unlink()
-    return folder / file.name
+        raise _published(target) from None
+    return target
+
+
+def _published(file: Path) -> Refused:
+    reason = f"{file} is published and never changes"
+    return Refused(f"{reason}: raise the version to publish again")

@@ -1,35 +1,40 @@
 """
-Decide whether the bytes of a wheel may be published; pure.
+Decide whether the bytes of a wheel may be published, or used; pure.
 
-Installers check less than one hopes: they unpack files that RECORD does not list.
+Installers check less than one hopes, and read more than one thinks: so what a wheel
+says of itself may be written in one way only.
 """
 
 from __future__ import annotations
 
 import base64
-import configparser
-import csv
 import hashlib
-import io
 import re
-import stat
-import zipfile
 from dataclasses import dataclass
+from itertools import zip_longest
 
+from archive import read_members
 from artefact_check import check_artefact
 from packaging.metadata import Metadata
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from refusal import Refused
+from units import find_unit
 from versions import parse_version
 
 TAG = "py3-none-any"
-MAXIMUM_BYTES = 100_000_000
 _DIST_INFO = {"METADATA", "RECORD", "WHEEL", "entry_points.txt"}
 _COMPILED_SUFFIXES = (".so", ".pyd", ".dll", ".dylib", ".exe", ".a", ".o", ".pyc")
 # ELF, Windows, Mach-O of both orders and of several architectures.
 _COMPILED_MAGIC = re.compile(
     rb"\x7fELF|MZ|\xfe\xed\xfa[\xce\xcf]|[\xce\xcf]\xfa\xed\xfe|\xca\xfe\xba\xbe"
 )
+_WHEEL = re.compile(
+    r"Wheel-Version: 1\.0\nGenerator: hatchling \d+(\.\d+)+\n"
+    rf"Root-Is-Purelib: true\nTag: {TAG}\n"
+)
+_ONCE = {"Metadata-Version", "Name", "Version", "Summary", "License-Expression"}
+_ONCE |= {"Requires-Python", "Description-Content-Type"}
+_OFTEN = {"Classifier", "License-File", "Provides-Extra", "Requires-Dist"}
+_FIELD = re.compile(r"([A-Za-z-]+): (\S(?:.*\S)?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +50,40 @@ class Contents:
         """The folder of the wheel's own files."""
         return f"{self.name}-{self.version}.dist-info"
 
+    def own(self, name: str) -> str:
+        """Return the text of one of the wheel's own files; Refused without it."""
+        try:
+            return self.members[f"{self.dist_info}/{name}"].decode()
+        except (KeyError, UnicodeDecodeError):
+            raise Refused(f"{self.dist_info}/{name} is missing or not text") from None
 
-def check_wheel(filename: str, content: bytes, trained: bool) -> None:
+    @property
+    def metadata(self) -> tuple[dict[str, list[str]], str]:
+        """The fields of METADATA with their values, and the text after them."""
+        head, _, body = self.own("METADATA").partition("\n\n")
+        fields: dict[str, list[str]] = {}
+        for line in head.split("\n"):
+            found = _FIELD.fullmatch(line)
+            if found is None or not line.isprintable():
+                raise Refused(f"METADATA has the line {line!r}, which is no field")
+            fields.setdefault(found[1], []).append(found[2])
+        return fields, body
+
+
+def check_wheel(filename: str, content: bytes) -> Contents:
     """
-    Raise Refused unless a wheel is whole, pure and holds nothing but its package.
+    Return what is in a wheel.
 
     Parameters
     ----------
     filename : str
         As ``iris_api-0.1.0-py3-none-any.whl``.
     content : bytes
-    trained : bool
-        Whether it must hold a trained artefact.
+
+    Raises
+    ------
+    Refused
+        Unless the wheel is of a unit, whole, pure and holds nothing but its package.
     """
     try:
         wheel = read_contents(filename, content)
@@ -64,60 +91,27 @@ def check_wheel(filename: str, content: bytes, trained: bool) -> None:
             _check_member(wheel, name, data)
         _check_record(wheel)
         _check_metadata(wheel)
-        _check_tags(wheel)
-        _check_commands(wheel)
-        if trained:
+        if not _WHEEL.fullmatch(wheel.own("WHEEL")):
+            raise Refused("WHEEL is not as hatchling writes it for pure Python")
+        _check_command(wheel)
+        if find_unit(wheel.name).trained:
             check_artefact(wheel.name, wheel.version, wheel.members)
     except Refused as refusal:
         raise Refused(f"{filename} must not be published: {refusal}") from None
+    return wheel
 
 
 def read_contents(filename: str, content: bytes) -> Contents:
     """Return what is in a wheel; raise Refused if unpacking it is not safe."""
     try:
-        parse_wheel_filename(filename)
-        name, version, tags = filename.removesuffix(".whl").split("-", 2)
-    except (InvalidWheelFilename, ValueError):
+        name, version, tags = filename.split("-", 2)
+    except ValueError:
         raise Refused("its name is not that of a wheel") from None
-    if tags != TAG:
-        raise Refused(f"its tag is {tags}, not {TAG}")
+    if tags != f"{TAG}.whl":
+        raise Refused(f"its tag is {tags.removesuffix('.whl')}, not {TAG}")
+    find_unit(name)
     parse_version(version)
-    if not content.startswith(b"PK\x03\x04") or content[-22:-18] != b"PK\x05\x06":
-        raise Refused("something lies before or after the archive, or it is none")
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return Contents(name, version, _read_members(archive))
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
-        raise Refused(f"the archive is broken: {error}") from None
-
-
-def _read_members(archive: zipfile.ZipFile) -> dict[str, bytes]:
-    entries = archive.infolist()
-    for entry in entries:
-        _check_entry(entry)
-    # Some file systems do not tell upper from lower case.
-    names = [entry.filename.casefold() for entry in entries]
-    for name in names:
-        if names.count(name) > 1:
-            raise Refused(f"{name} is in it {names.count(name)} times")
-    if sum(entry.file_size for entry in entries) > MAXIMUM_BYTES:
-        raise Refused(f"it unpacks to more than {MAXIMUM_BYTES:,} bytes")
-    return {entry.filename: archive.read(entry) for entry in entries}
-
-
-def _check_entry(entry: zipfile.ZipInfo) -> None:
-    # zipfile cuts names at a NUL and turns backslashes: look at what was written.
-    name = entry.orig_filename
-    parts = name.split("/")
-    if not re.fullmatch(r"[\x21-\x7e]+", name) or re.search(r'[\\:*?"<>|]', name):
-        raise Refused(f"{name!r} has a character that no file of ours has")
-    if any(part in ("", ".", "..") for part in parts):
-        raise Refused(f"{name} leads out of its folder, or is a folder")
-    kind = stat.S_IFMT(entry.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG):
-        raise Refused(f"{name} is a link or another special file")
-    if entry.flag_bits & 0x1:
-        raise Refused(f"{name} is encrypted")
+    return Contents(name, version, read_members(content))
 
 
 def _check_member(wheel: Contents, name: str, data: bytes) -> None:
@@ -135,28 +129,19 @@ def _check_member(wheel: Contents, name: str, data: bytes) -> None:
         raise Refused(f"{name} is compiled code, and the wheel says that it has none")
 
 
-def _own(wheel: Contents, name: str) -> str:
-    try:
-        return wheel.members[f"{wheel.dist_info}/{name}"].decode()
-    except (KeyError, UnicodeDecodeError):
-        raise Refused(f"{wheel.dist_info}/{name} is missing or not text") from None
-
-
 def _check_record(wheel: Contents) -> None:
-    rows = [row for row in csv.reader(io.StringIO(_own(wheel, "RECORD"))) if row]
-    stated = {row[0]: row[1:] for row in rows}
-    if len(stated) != len(rows):
-        raise Refused("RECORD lists a file twice")
-    if missing := wheel.members.keys() - stated:
-        raise Refused(f"RECORD does not list {min(missing)}")
-    if gone := stated.keys() - wheel.members:
-        raise Refused(f"RECORD lists {min(gone)}, which is not there")
-    for name, data in wheel.members.items():
-        right = [f"sha256={_record_digest(data)}", str(len(data))]
-        if name == f"{wheel.dist_info}/RECORD":
-            right = ["", ""]
-        if stated[name] != right:
-            raise Refused(f"RECORD disagrees with the bytes of {name}")
+    record = f"{wheel.dist_info}/RECORD"
+    lines = [
+        f"{name},sha256={_record_digest(data)},{len(data)}"
+        for name, data in wheel.members.items()
+        if name != record
+    ]
+    right = [*lines, f"{record},,", ""]
+    stated = wheel.own("RECORD").split("\n")
+    for ours, theirs in zip_longest(right, stated, fillvalue="nothing"):
+        if ours != theirs:
+            reason = "RECORD is not the list of the files with their digests"
+            raise Refused(f"{reason}: {theirs!r} instead of {ours!r}")
 
 
 def _record_digest(data: bytes) -> str:
@@ -165,39 +150,34 @@ def _record_digest(data: bytes) -> str:
 
 
 def _check_metadata(wheel: Contents) -> None:
+    fields, _ = wheel.metadata
+    for field, values in fields.items():
+        if field not in _ONCE | _OFTEN:
+            raise Refused(f"METADATA has the field {field}, which no wheel of ours has")
+        if field in _ONCE and len(values) > 1:
+            raise Refused(f"METADATA has {len(values)} times {field}")
+        if len(set(values)) < len(values):
+            raise Refused(f"METADATA says {field} twice with the same value")
+    stated = [*fields.get("Name", []), *fields.get("Version", [])]
+    if stated != [wheel.name, wheel.version]:
+        raise Refused(
+            f"METADATA is of {' '.join(stated)}, "
+            f"the file of {wheel.name} {wheel.version}"
+        )
     try:
-        metadata = Metadata.from_email(_own(wheel, "METADATA"))
+        metadata = Metadata.from_email(wheel.own("METADATA"))
     except ExceptionGroup as group:
         raise Refused(f"METADATA: {group.exceptions[0]}") from None
-    stated = f"{metadata.name.replace('-', '_')} {metadata.version}"
-    if stated != f"{wheel.name} {wheel.version}":
-        raise Refused(
-            f"METADATA is of {stated}, the file of {wheel.name} {wheel.version}"
-        )
     for requirement in metadata.requires_dist or []:
         if requirement.url:
             raise Refused(f"METADATA requires {requirement.name} from a URL")
 
 
-def _check_tags(wheel: Contents) -> None:
-    lines = _own(wheel, "WHEEL").splitlines()
-    if "Root-Is-Purelib: true" not in lines:
-        raise Refused("WHEEL does not say that the package is pure Python")
-    if [line for line in lines if line.startswith("Tag:")] != [f"Tag: {TAG}"]:
-        raise Refused(f"WHEEL does not say Tag: {TAG}")
-
-
-def _check_commands(wheel: Contents) -> None:
+def _check_command(wheel: Contents) -> None:
+    """Allow one command, called as the unit is, that calls a function of the unit."""
     if f"{wheel.dist_info}/entry_points.txt" not in wheel.members:
         return
-    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
-    try:
-        parser.read_string(_own(wheel, "entry_points.txt"))
-    except configparser.Error:
-        raise Refused("entry_points.txt is malformed") from None
-    for group in parser.sections():
-        if group != "console_scripts":
-            raise Refused(f"entry_points.txt adds to {group}, not only commands")
-        for command, target in parser[group].items():
-            if not re.match(rf"{re.escape(wheel.name)}[.:]", target):
-                raise Refused(f"the command {command} runs {target}, not {wheel.name}")
+    command = wheel.name.replace("_", "-")
+    right = rf"\[console_scripts\]\n{command} = {wheel.name}(\.[a-z_]+)*:[a-z_]+\n"
+    if not re.fullmatch(right, wheel.own("entry_points.txt")):
+        raise Refused(f"entry_points.txt has more than the command {command}, or less")

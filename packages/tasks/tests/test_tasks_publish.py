@@ -266,7 +266,7 @@ def test_publish_refuses_when_the_bundle_is_of_another_unit(
     for file in (wheel, sbom, tmp_path / "SHA256SUMS"):
         file.rename(tmp_path / "other" / file.name)
     said = refused(tree, UNIT, "--from", str(tmp_path / "other"))
-    assert said.endswith(f"{wheel.name} is not shadow_router 7.0.0")
+    assert said.endswith("iris_model 1.0.0 is not shadow_router 7.0.0")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """``tox run -e release``: both files or neither, and what it refuses."""
 
+import os
 import re
 import shutil
 from datetime import UTC, datetime
@@ -137,16 +138,17 @@ def test_release_changes_neither_file_when_one_cannot_be_written(
 ) -> None:
     import release
 
-    text = Path.write_text
+    theirs = os.replace
 
-    def full(path: Path, *rest: str) -> int:
+    def full(draft: Path, path: Path) -> None:
         if path.name == "__init__.py":
-            raise OSError(28, "No space left on device", str(path))
-        return text(path, *rest)
+            raise OSError(28, "No space left on device", str(draft))
+        theirs(draft, path)
 
     monkeypatch.chdir(tree)
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(Refused, match="cannot be written: No space left on device"):
+    monkeypatch.setattr(os, "replace", full)
+    says = "__init__.py cannot be written: No space left on device"
+    with pytest.raises(Refused, match=says):
         release.main(["shadow_router", "1.0.1"])
     assert git(tree, "status", "--porcelain") == ""
 
