@@ -19,7 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deployed_images import (
+    CHANGELOG,
     PINS,
+    REQUIREMENTS,
     DeployRefused,
     Images,
     check_pins,
@@ -30,6 +32,8 @@ from deployed_images import (
 )
 from deployed_plan import check_one_digest, created, summarised
 from deployed_verdict import check_verdict
+
+from shadow_router.replacing import turn
 
 ENVIRONMENTS = Path("deploy/environments")
 VERBS = ("plan", "apply", "use", "promote", "rollback", "destroy")
@@ -228,10 +232,12 @@ def main(arguments: list[str]) -> int:
         "rollback": rollback,
         "destroy": destroy,
     }
-    terraform, images = Terraform(folder), read_images(folder)
+    terraform = Terraform(folder)
     if options.verb != "use":
         terraform.init()
-    verbs[options.verb](terraform, images, options)
+    # One environment may be waiting for Terraform while another moves the same pins.
+    with turn(folder, REQUIREMENTS, CHANGELOG.parent):
+        verbs[options.verb](terraform, read_images(folder), options)
     return 0
 
 

@@ -10,8 +10,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import zipfile
+from dataclasses import replace
 from math import nan
 from pathlib import Path
 from types import SimpleNamespace
@@ -403,6 +405,23 @@ def test_promotion_can_be_made_and_undone_when_one_was_killed(repository, step):
     roll_back(PLACES)
     assert (pins / "live.txt").read_bytes() == live
     assert not list(repository.rglob("*.draft"))
+
+
+def test_rollback_waits_for_a_change_of_the_same_pins_from_other_books(repository):
+    promote(PLACES, 3600)
+    (repository / "other_books").mkdir()
+    other = replace(PLACES, data_dir=Path("other_books"))
+    pins = repository / "api/requirements"
+    draft = pins / ".live.txt.0123.draft"
+    waiting = threading.Thread(target=roll_back, args=(other,))
+    with replacing.turn(pins):
+        draft.write_text("of whoever has the turn")
+        waiting.start()
+        waiting.join(1)
+        assert waiting.is_alive()
+        assert draft.exists() and (pins / "previous.txt").exists()
+    waiting.join(30)
+    assert not (pins / "previous.txt").exists()
 
 
 HEAD = "# Changelog\n\nFor readers.\n"

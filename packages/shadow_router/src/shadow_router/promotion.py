@@ -4,14 +4,13 @@ Promote and roll back: changing which version is live, by changing one pin.
 A pin moves only on a fresh PASS for exactly the versions and artefacts it names.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import pwd
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,12 +27,11 @@ from shadow_router.errors import (
 from shadow_router.findings import Setting, gather
 from shadow_router.parts import State
 from shadow_router.pins import Pin, digest_of, read_pin
-from shadow_router.replacing import replace_all
+from shadow_router.replacing import replace_all, turn
 from shadow_router.summary import Summary
 
 #: In the data directory: one JSON line each time the pin of live changes.
 LOG_NAME = "promotions.jsonl"
-_LOCK_NAME = "promotions.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ def promote(places: Places, fresh_s: float) -> Move:
     PromotionFailed
         If a file cannot be written; then none has changed.
     """
-    with _turn(places.data_dir):
+    with _turn(places):
         live_text, live = read_pin(places.live)
         _, shadow = read_pin(places.shadow)
         if live.line == shadow.line:
@@ -130,7 +128,7 @@ def roll_back(places: Places) -> Move:
     PinUnusable, PromotionFailed
         As `promote` does.
     """
-    with _turn(places.data_dir):
+    with _turn(places):
         if not places.previous.exists():
             reason = f"nothing to roll back to: {places.previous} is not there"
             raise PromotionRefused(f"{reason}; `promote` makes it, `rollback` uses it")
@@ -227,14 +225,13 @@ def _write(contents: Mapping[Path, bytes | None]) -> None:
         ) from None
 
 
-@contextmanager
-def _turn(directory: Path) -> Iterator[None]:
-    """Let one change of pins go after the other."""
-    if not directory.is_dir():
-        raise DataDirectoryMissing(f"{directory} is not there (SHADOW_ROUTER_DATA_DIR)")
-    with (directory / _LOCK_NAME).open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _turn(places: Places) -> AbstractContextManager[None]:
+    """Let one change of pins go after the other, whichever books it is founded on."""
+    if not places.data_dir.is_dir():
+        reason = f"{places.data_dir} is not there (SHADOW_ROUTER_DATA_DIR)"
+        raise DataDirectoryMissing(reason)
+    folders = (places.data_dir, places.requirements, places.changelog.parent)
+    return turn(*(folder for folder in folders if folder.is_dir()))
 
 
 def _today() -> str:

@@ -1,15 +1,28 @@
 """Changing several files together: all of them, or none."""
 
 import contextlib
+import fcntl
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+
+@contextlib.contextmanager
+def turn(*folders: Path) -> Iterator[None]:
+    """Let one change of files in these folders go after another, in any process."""
+    with contextlib.ExitStack() as held:
+        # In one order, so that nobody waits for somebody who waits.
+        for folder in sorted({folder.resolve() for folder in folders}):
+            descriptor = os.open(folder, os.O_RDONLY)
+            held.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
 
 
 def replace_all(contents: Mapping[Path, bytes | None]) -> None:
     """
-    Write each file whole, in this order; None removes it.
+    Write each file whole, in this order; None removes it. Hold the folders' `turn`.
 
     Everything, old and new, is on the disk under other names before the first file
     changes: a full disk or a missing permission changes nothing, and putting back what
@@ -46,7 +59,7 @@ def replace_all(contents: Mapping[Path, bytes | None]) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a killed process left in a folder; callers take turns."""
+    """Remove what a killed process left in a folder; callers hold its `turn`."""
     for draft in folder.glob(".*.draft"):
         draft.unlink()
 
