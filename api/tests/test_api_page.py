@@ -39,9 +39,13 @@ def test_page_tells_model_and_accuracy_when_opened(page, server):
     expect(page.locator("h1")).to_have_text("Predict the species")
     expect(page.locator(".brand")).to_have_text(f"iris_model {card['version']}")
     mean = card["metrics"]["accuracy"]["mean"] * 100
-    spread = card["metrics"]["accuracy"]["standard_deviation"] * 100
+    # Of the rows, not of the repeats of cross-validation, which asks them again.
+    error = (mean * (100 - mean) / 150) ** 0.5
     expect(page.locator("#facts dd")).to_have_text(
-        [f"{mean:.1f} ± {spread:.1f} %", "3", "150"]
+        [f"{mean:.1f} ± {error:.1f} %", "3", "150"]
+    )
+    expect(page.locator("#facts dt").first).to_have_text(
+        "Cross-validated accuracy ± sampling error of 150 rows"
     )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
+import random
 import socket
 import sys
 from pathlib import Path
@@ -34,27 +36,43 @@ def main(arguments: list[str]) -> int:
     """Parse the command line, prepare the environments, run until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="tox run -e", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("serve", help="the live API alone")
+    alone = commands.add_parser("serve", help="the live API alone")
+    alone.add_argument(
+        "--records", metavar="FILE", help="where records go; - prints them"
+    )
     up = commands.add_parser("up", help="router, live and shadow")
     up.add_argument(
         "--traffic", type=int, default=0, metavar="N", help="send N rows when ready"
     )
+    up.add_argument(
+        "--seed", type=int, help="of the rows to send; drawn anew when left out"
+    )
+    up.add_argument(
+        "--fresh", action="store_true", help="set the books aside, begin new ones"
+    )
     options = parser.parse_args(arguments)
     if options.command == "serve":
-        return serve()
-    return start(options.traffic)
+        return serve(options.records)
+    seed = random.randrange(2**31) if options.seed is None else options.seed
+    return start(options.traffic, seed, options.fresh)
 
 
-def serve() -> int:
+def serve(records: str | None) -> int:
     """Run the live API alone, where its settings say."""
     address = listener("IRIS_API_PORT", "8001", "IRIS_API_HOST")
     check_free(address)
     api = prepare_api("live")
-    print(f"live API: {address.url}  (Ctrl-C stops it)", flush=True)
-    return Job([Service("live", [str(api / "iris-api")])], []).run()
+    given = read("IRIS_API_RECORDS", "")
+    os.environ.pop("IRIS_API_RECORDS", None)
+    where = records or given or str(ENVIRONMENTS / "live.records.jsonl")
+    settings = {} if where == "-" else {"IRIS_API_RECORDS": where}
+    if not (records or given):
+        print(f"records: {where}  (-- --records - prints them)", flush=True)
+    print(f"live API: {address.url}/  (Ctrl-C stops it)", flush=True)
+    return Job([Service("live", [str(api / "iris-api")], settings)], []).run()
 
 
-def start(traffic: int) -> int:
+def start(traffic: int, seed: int, is_fresh: bool) -> int:
     """Run router, live and shadow; a helper waits, tells the URLs and sends rows."""
     router = "SHADOW_ROUTER_"
     public = listener(f"{router}PUBLIC_PORT", "8000", f"{router}PUBLIC_HOST")
@@ -68,17 +86,18 @@ def start(traffic: int) -> int:
         api_service("shadow", shadow),
         Service("router", [str(prepare_router() / "shadow-router"), "serve"]),
     ]
-    set_old_books_aside()
+    set_old_books_aside(is_fresh)
     table = next(
         ENVIRONMENTS.glob("live/lib/*/site-packages/iris_model/datasets/*.csv")
     )
     talk = [sys.executable, str(Path(__file__).with_name("traffic.py"))]
-    talk += [public.url, private.url, str(table), str(traffic)]
+    talk += [public.url, private.url, str(table)]
+    talk += ["--count", str(traffic), "--seed", str(seed)]
     targets = {"api-live:8001": live, "api-shadow:8001": shadow}
     if watch := watching({**targets, "collector:8010": private}):
         service, url = watch
         services.append(service)
-        talk.append(url)
+        talk += ["--prometheus", url]
     return Job(services, talk).run()
 
 
@@ -102,8 +121,8 @@ def watching(targets: dict[str, Address]) -> tuple[Service, str] | None:
     return Service("prometheus", command), address.url
 
 
-def set_old_books_aside() -> None:
-    """Give each pair of pins books of its own: a run compares two versions."""
+def set_old_books_aside(is_fresh: bool = False) -> None:
+    """Give each pair of pins books of its own, and a fresh run, whatever the pins."""
     directory = Path(read("SHADOW_ROUTER_DATA_DIR", ".shadow_router"))
     # What was asked and answered is for its owner alone.
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -111,12 +130,14 @@ def set_old_books_aside() -> None:
     pins = "".join(
         (REQUIREMENTS / f"{role}.txt").read_text() for role in ("live", "shadow")
     )
-    if note.exists() and note.read_text() != pins:
+    has_other_pins = note.exists() and note.read_text() != pins
+    if has_other_pins or is_fresh and any(directory.iterdir()):
         number = 1
         while (aside := directory.with_name(f"{directory.name}-{number}")).exists():
             number += 1
         directory.rename(aside)
-        print(f"the pins have changed: the books so far are in {aside}", flush=True)
+        why = "the pins have changed" if has_other_pins else "a fresh run"
+        print(f"{why}: the books so far are in {aside}", flush=True)
         directory.mkdir(mode=0o700)
         # Who changed which pin, and why, is a story of all pairs.
         if (aside / PROMOTIONS).exists():

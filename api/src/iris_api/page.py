@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
-from math import ceil, floor, log10
+from math import ceil, floor, log10, sqrt
 from typing import Any
 
 from fastapi import FastAPI
@@ -102,7 +102,7 @@ def build_page_data(card: ModelCard, background: Background) -> dict[str, Any]:
         "target": " ".join(card.target.replace("_", " ").split()),
         "purpose": background.purpose,
         "limits": background.limits,
-        "accuracy": card.metrics.get("accuracy"),
+        "accuracy": _accuracy(card, background.table_rows),
         "classes": card.classes,
         "features": [_describe(feature) for feature in card.features],
         "examples": choose_examples(background.golden),
@@ -110,6 +110,20 @@ def build_page_data(card: ModelCard, background: Background) -> dict[str, Any]:
         "labels": labels if -1 not in labels else (),
         "max_rows": MAX_ROWS,
         "max_bytes": MAX_BODY_BYTES,
+    }
+
+
+def _accuracy(card: ModelCard, rows: int) -> dict[str, float] | None:
+    """Return the accuracy, and by how much as many other rows would change it."""
+    score = card.metrics.get("accuracy")
+    mean = score.get("mean") if isinstance(score, dict) else None
+    if not isinstance(mean, float) or not 0 <= mean <= 1 or rows < 1:
+        return None
+    # Not the deviation over repeats, which asks the same rows again.
+    return {
+        "mean": mean,
+        "sampling_error": sqrt(mean * (1 - mean) / rows),
+        "rows": rows,
     }
 
 

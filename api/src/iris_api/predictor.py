@@ -63,12 +63,15 @@ class Background:
         Label and values of each golden row.
     table : Table
         Training rows; empty when the model came without them.
+    table_rows : int
+        How many the model was scored on, also where it came without them.
     """
 
     purpose: str
     limits: str
     golden: list[tuple[str, list[float]]]
     table: Table
+    table_rows: int
 
 
 class Predictor:
@@ -141,6 +144,7 @@ class Predictor:
             limits=getattr(manifest, "limits", ""),
             golden=[(row.label, list(row.values)) for row in manifest.golden_rows],
             table=read_table(file, manifest.table_sha256, names, manifest.target),
+            table_rows=manifest.table_rows,
         )
 
     def check_ready(self) -> None:

@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[3]
 SERVICES = [sys.executable, "packages/tasks/services.py"]
@@ -71,6 +72,22 @@ class Running:
             data = ROOT / f".tox/services/prometheus-{self.prometheus}"
             shutil.rmtree(data, ignore_errors=True)
 
+    def predict(self) -> dict[str, Any]:
+        """Ask the live API for its golden row; return the answer with its id."""
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{self.live}" + "/page/data.json"
+        ) as data:
+            page = json.load(data)
+        names = [feature["name"] for feature in page["features"]]
+        row = dict(zip(names, page["examples"][0]["values"], strict=True))
+        asked = urllib.request.Request(
+            f"http://127.0.0.1:{self.live}" + "/v1/predict",
+            json.dumps({"inputs": [row]}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(asked, timeout=5) as answer:
+            return {**json.load(answer), "request_id": answer.headers["X-Request-ID"]}
+
     def started_pids(self) -> list[int]:
         return [int(p) for p in re.findall(r"pid=(\d+)", self.output.read_text())]
 
@@ -102,6 +119,11 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def after_preparing(text: str) -> str:
+    """Return what is said once the environments are there."""
+    return re.sub(r"\A(preparing .+\n)*", "", text)
 
 
 def descendants(pid: int) -> list[int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import blame
 import pytest
-from running import free_port
+from running import after_preparing, free_port
 
 from shadow_router.comparisons import comparison_of
 from shadow_router.records import Comparison, Exchange, Observation
@@ -111,7 +111,9 @@ def test_published_versions_are_told_apart_in_their_own_environments(
     keep(tmp_path, ROW, ROW | {"petal_width_cm": 1.4})
     done = run(tmp_path, "--live", "1.0.0", "--shadow", "1.1.0")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("iris_model 1.0.0 and 1.1.0 on 2 flips: the first")
+    assert after_preparing(done.stdout).startswith(
+        "iris_model 1.0.0 and 1.1.0 on 2 flips: the first"
+    )
     found = json.loads((tmp_path / "blame.json").read_text())
     assert found["inputs"] == 2 and found["first"] == "cap"
     assert {s["name"]: s["differs"] for s in found["steps"]}["classify"] is True

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from mutant import exchange
 from replay import DAMAGED, RECORDED, write_damaged
+from running import after_preparing
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "packages/shadow_router/README.md").read_text()
@@ -33,7 +34,9 @@ def replay(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("verdict", ["pass", "fail", "inconclusive", "invalid"])
 def test_show_ends_with_the_code_of_its_verdict(verdict: str) -> None:
     done = replay("--show", verdict)
-    assert done.stdout.startswith(f"{verdict.upper()}: "), done.stdout + done.stderr
+    assert after_preparing(done.stdout).startswith(f"{verdict.upper()}: "), (
+        done.stdout + done.stderr
+    )
     assert done.returncode == CODES[verdict.upper()]
     row = rf"^\| `tox run -e replay -- --show {verdict}` \| .* \| (\d) \|$"
     assert int(re.search(row, README, re.M)[1]) == done.returncode
@@ -44,7 +47,9 @@ def test_pins_get_the_verdict_that_the_readme_tells(tmp_path: Path) -> None:
     report = tmp_path / "report.html"
     done = replay("--report", str(report))
     code, state = re.search(r"Today it ends with (\d), ([A-Z]+)", README).groups()
-    assert done.stdout.startswith(f"{state}: "), done.stdout + done.stderr
+    assert after_preparing(done.stdout).startswith(f"{state}: "), (
+        done.stdout + done.stderr
+    )
     assert done.returncode == int(code) == CODES[state]
     assert state in report.read_text()
 

@@ -8,7 +8,9 @@ import shlex
 import shutil
 import socket
 import subprocess
+import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +53,24 @@ def test_traffic_is_answered_when_sent(system: Running) -> None:
     assert "traffic: 2,000 of 2,000 answered 200" in system.output.read_text()
 
 
+def test_every_traffic_leaves_nothing_out_and_says_how_to_send_it_again(
+    system: Running,
+) -> None:
+    said = system.output.read_text()
+    assert "traffic: 0 left out of the comparison" in said
+    assert re.search(r"^traffic: --seed \d+ sends the same rows again$", said, re.M)
+
+
+def test_links_that_are_printed_open_in_a_browser(system: Running) -> None:
+    said = system.output.read_text().partition("\nready\n")[2].partition("curl")[0]
+    links = dict(re.findall(r"^  (\w+) +(http\S+)$", said, re.M))
+    assert {"page", "docs", "report"} <= links.keys()
+    for name, url in links.items():
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            assert answer.status == 200, name
+            assert b"<html" in answer.read().lower(), name
+
+
 def test_curl_that_is_printed_works_when_pasted(system: Running) -> None:
     command = next(
         line for line in system.output.read_text().splitlines() if "  curl" in line
@@ -90,8 +110,11 @@ def test_records_hold_every_prediction_when_traffic_has_passed(
 
 
 def test_alerts_are_linked_where_prometheus_is_installed(system: Running) -> None:
-    is_linked = f"alerts   http://127.0.0.1:{system.prometheus}/alerts"
-    assert (is_linked in system.output.read_text()) == bool(shutil.which("prometheus"))
+    is_linked = re.search(
+        rf"alerts   http://127.0.0.1:{system.prometheus}/(classic/)?alerts",
+        system.output.read_text(),
+    )
+    assert bool(is_linked) == bool(shutil.which("prometheus"))
 
 
 def test_second_start_names_the_process_that_holds_a_port(system: Running) -> None:
@@ -135,9 +158,54 @@ def test_serve_runs_the_live_api_alone_when_started(tmp_path: Path) -> None:
     try:
         running.wait_for("serves iris_model")
         wait_until(lambda: health(running) == "1.0.0")
+        answer = running.predict()
     finally:
         assert running.stop() == 0
-    assert "Traceback" not in running.output.read_text()
+    said = running.output.read_text()
+    assert "Traceback" not in said
+    # Records are data of clients: in a file, unless somebody asks to see them.
+    assert answer["request_id"] not in said
+    path = re.search(r"^records: (\S+)  \(-- --records - prints them\)$", said, re.M)
+    assert path is not None
+    assert answer["request_id"] in (ROOT / path[1]).read_text().splitlines()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["-", "file"])
+def test_serve_keeps_records_where_it_is_told_to(tmp_path: Path, where: str) -> None:
+    path = tmp_path / "records.jsonl"
+    named = "-" if where == "-" else str(path)
+    # What is asked for goes before a setting.
+    settings = {"IRIS_API_RECORDS": str(tmp_path / "other")}
+    running = Running(tmp_path, "serve", "--records", named, **settings)
+    try:
+        wait_until(lambda: health(running) == "1.0.0", timeout_s=60)
+        answer = running.predict()
+    finally:
+        assert running.stop() == 0
+    shown = running.output if where == "-" else path
+    assert answer["request_id"] in shown.read_text()
+    assert (answer["request_id"] in running.output.read_text()) == (where == "-")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["up", "serve"])
+def test_no_ordinary_line_is_red_when_a_person_looks(
+    tmp_path: Path, command: str
+) -> None:
+    # tox paints what arrives on standard error; this keeps the two apart.
+    terminal = (sys.executable, "-c", "import pty, sys; pty.spawn(sys.argv[1:])")
+    errors = tmp_path / "errors.txt"
+    apart = ("sh", "-c", f'exec "$@" 2>{errors}', "sh")
+    running = Running(tmp_path, command, under=(*terminal, *apart))
+    try:
+        running.wait_for("report   http" if command == "up" else "serves iris_model")
+    finally:
+        running.stop()
+    assert "\x1b[" in running.output.read_text()
+    assert not re.search(r"\x1b\[(\d+;)*(31|41|91)m", running.output.read_text())
+    assert errors.read_text() == ""
 
 
 def test_start_says_one_line_and_goes_on_when_prometheus_has_no_port(
@@ -201,6 +269,12 @@ def test_books_begin_anew_when_the_pins_change(
     assert not (tmp_path / ".shadow_router/books").exists()
     assert (tmp_path / ".shadow_router-1/books").read_text() == "of the first pair"
     log = tmp_path / ".shadow_router/promotions.jsonl"
+    assert log.read_text() == "of all pairs"
+    # And when somebody asks for it, whatever the pins.
+    (tmp_path / ".shadow_router/books").write_text("spoilt")
+    services.set_old_books_aside(is_fresh=True)
+    assert not (tmp_path / ".shadow_router/books").exists()
+    assert (tmp_path / ".shadow_router-2/books").read_text() == "spoilt"
     assert log.read_text() == "of all pairs"
 
 

@@ -14,7 +14,7 @@ import yaml
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / ".github/workflows"
 WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in FOLDER.iterdir()}
-INSTALL = "python -m pip install tox==4.67.15"
+INSTALL = "python -m pip install tox==4.67.15 tox-uv==1.37.1"
 
 
 def matrix_of(job: dict[str, Any]) -> Iterator[dict[str, str]]:

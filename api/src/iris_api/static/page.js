@@ -89,10 +89,9 @@ function introduce(data) {
   say(byId("limits"), data.limits);
   byId("about").textContent = `iris_api ${data.api_version}, ${engine}. Each answer on this page is a request to the API and goes on its record.`;
   const facts = [];
-  const { mean, standard_deviation: spread } = data.accuracy ?? {};
-  if (Number.isFinite(mean)) {
-    const around = Number.isFinite(spread) ? ` ± ${(spread * 100).toFixed(1)}` : "";
-    facts.push(["Accuracy, cross-validated", `${(mean * 100).toFixed(1)}${around} %`]);
+  if (data.accuracy) {
+    const [mean, error] = [data.accuracy.mean, data.accuracy.sampling_error].map((share) => (share * 100).toFixed(1));
+    facts.push([`Cross-validated accuracy ± sampling error of ${count(data.accuracy.rows)} rows`, `${mean} ± ${error} %`]);
   }
   facts.push(["Classes", count(data.classes.length)]);
   if (data.rows.length) facts.push(["Training rows", count(data.rows.length)]);
