@@ -20,7 +20,7 @@ from api_server import (
 
 import iris_api.keys
 from iris_api.errors import KeysUnusable
-from iris_api.keys import KeyRing, make_key, parse_keys
+from iris_api.keys import KeyRing, make_key, parse_keys, read_keys
 
 HASH = "sha256:" + "0f" * 32
 README = Path(__file__).parent.parent / "README.md"
@@ -216,6 +216,12 @@ def test_keys_are_refused_by_line_when_they_are_malformed(text, reason):
     with pytest.raises(KeysUnusable) as refused:
         parse_keys(text)
     assert str(refused.value) == reason
+
+
+def test_keys_are_read_when_a_mark_and_blank_lines_stand_around_them(tmp_path):
+    file = tmp_path / "keys"
+    file.write_bytes(f"\ufeffa {HASH}\r\n\r\n  \r\n\r\n".encode())
+    assert [key.name for key in read_keys(file)] == ["a"]
 
 
 @pytest.mark.parametrize(

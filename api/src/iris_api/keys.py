@@ -165,7 +165,7 @@ def read_keys(path: Path) -> tuple[Key, ...]:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise KeysUnusable(f"more than {MAX_BYTES // 1024} KiB")
-        return parse_keys(content.decode())
+        return parse_keys(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise _unusable(path, "not text in UTF-8") from None
     except OSError as error:

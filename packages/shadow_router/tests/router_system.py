@@ -189,9 +189,10 @@ class System:
         assert status == 200
         return json.loads(text)
 
-    def run(self, *arguments, **environment):
+    def run(self, *arguments, stdin=None, **environment):
         return subprocess.run(
             [*COMMAND, *arguments],
+            stdin=stdin,
             env=self.env | environment,
             capture_output=True,
             text=True,

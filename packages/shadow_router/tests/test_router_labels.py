@@ -246,6 +246,29 @@ def test_labels_reach_the_verdict_when_sent_by_post_and_by_file(system, tmp_path
     assert states["labels"] == "FAIL"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("by", ["file", "input"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_labels_are_read_when_a_mark_and_blank_lines_stand_around_them(
+    system, tmp_path, by, end
+):
+    file = tmp_path / "labels.csv"
+    lines = ["request_id,row,label", "", "nobody,0,setosa", "é,0,setosa", "  ", "", ""]
+    file.write_bytes(f"\ufeff{end.join(lines)}".encode())
+    with file.open("rb") as given:
+        arguments = ["label", str(file)] if by == "file" else ["label", "-"]
+        # Labels are UTF-8 whatever the terminal is.
+        ascii_terminal = {"PYTHONIOENCODING": "ascii"}
+        done = system.run(*arguments, stdin=given, **ascii_terminal)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "joined 0, repeated 0, unused 2, conflicting 0\n"
+
+
+def test_body_of_labels_may_begin_with_a_mark():
+    body = '\ufeff{"labels": [{"request_id": "a", "row": 0, "label": "b"}]}\n\n'
+    assert parse_labels(body.encode()) == [TrueLabel("a", 0, "b")]
+
+
 @pytest.mark.slow(after=1)
 @pytest.mark.parametrize(
     ("text", "said"),
@@ -253,8 +276,13 @@ def test_labels_reach_the_verdict_when_sent_by_post_and_by_file(system, tmp_path
         ("id,row,label\n", "line 1: must be request_id,row,label"),
         ("request_id,row,label\na,0\n", "line 2: 2 fields, not 3"),
         ("request_id,row,label\na,x,b\n", "line 2: row must be a whole number from 0"),
+        ("request_id,row,label\n\na,x,b\n", "line 3: row must be a whole number"),
+        ('request_id,row,label\n"a\n\n",x,b\n', "line 4: row must be a whole number"),
+        ('request_id,row,label\n"a"b,0,c\n', "line 2: "),
+        ("request_id,row,label\na,0," + "b" * 140_000, "line 2: field larger than"),
         ("request_id,row,label\na,0,b\n", "no collector answers on 127.0.0.1:1 "),
     ],
+    ids=lambda value: repr(value)[:30],
 )
 def test_label_says_one_line_when_it_cannot_send(tmp_path, text, said):
     from test_router_cli import run

@@ -251,6 +251,20 @@ def test_serve_says_one_line_when_the_file_of_keys_is_wrong(tmp_path, text):
         prepare_keys(tmp_path, tmp_path / "absent")
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_keys_are_read_when_a_mark_and_blank_lines_stand_around_them(tmp_path, end):
+    from shadow_router.controls import read_keys
+
+    key = "0123456789abcdef"
+    path = tmp_path / "keys"
+    lines = ["\ufeff", f"ann {key}", "", f"bob {key}  ", "  ", "", ""]
+    path.write_bytes(end.join(lines).encode())
+    assert read_keys(path) == {"ann": key, "bob": key}
+    path.write_text(f"ann {key}\n\nbob\n")
+    with pytest.raises(Exception, match="keys: line 3 does not read NAME KEY"):
+        read_keys(path)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [["rate"], ["off", "0.5"], ["rate", "2"], ["up"]])
 def test_control_command_refuses_when_words_do_not_fit(controlled, words):

@@ -140,7 +140,8 @@ def _read_csv(text: io.TextIOWrapper, name: str) -> Iterator[Label | None]:
     rows = csv.reader(text)
     header = _next_row(rows) or []
     if any(header.count(column) != 1 for column in COLUMNS):
-        raise RecordsUnusable(name, f"needs once each {', '.join(COLUMNS)}")
+        reason = f"needs once each {', '.join(COLUMNS)}"
+        raise RecordsUnusable(name, reason)
     while (row := _next_row(rows)) != []:
         yield _parse_row(header, row)
 
@@ -148,9 +149,13 @@ def _read_csv(text: io.TextIOWrapper, name: str) -> Iterator[Label | None]:
 def _next_row(rows: Iterator[list[str]]) -> list[str] | None:
     """Return the next row that is not blank, empty at the end; None for one too long."""
     try:
-        return next(filter(None, rows), [])
+        return next((row for row in rows if not _is_blank(row)), [])
     except csv.Error:  # a field of more than 128 KiB
         return None
+
+
+def _is_blank(row: list[str]) -> bool:
+    return len(row) < 2 and not "".join(row).strip()
 
 
 def _parse_row(header: list[str], row: list[str] | None) -> Label | None:

@@ -62,7 +62,7 @@ def prepare_keys(directory: Path, given: Path | None) -> Path:
 
 def read_keys(path: Path) -> dict[str, str]:
     """
-    Return the keys in a file by their names; each line holds one of both.
+    Return the keys in a file by their names; each line holds one of both, or nothing.
 
     Raises
     ------
@@ -70,11 +70,13 @@ def read_keys(path: Path) -> dict[str, str]:
         If the file cannot be read, holds no key or a line that is none.
     """
     try:
-        lines = path.read_text(encoding="ascii").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise KeysUnreadable(f"{path}: {type(error).__name__}") from None
     keys: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(map(str.strip, lines), 1):
+        if not line:
+            continue
         found = _LINE.fullmatch(line)
         if found is None:
             raise KeysUnreadable(

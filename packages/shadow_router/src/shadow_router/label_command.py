@@ -5,7 +5,8 @@ import http.client
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -30,47 +31,55 @@ def label(
     keys = read_keys(settings.control_key_file or settings.data_dir / KEY_NAME)
     where = (settings.private_host, settings.private_port)
     key = next(iter(keys.values()))
-    if str(file) == "-":
-        counts = _send_all(sys.stdin, where, key)
-    else:
-        try:
-            with file.open(newline="", encoding="utf-8-sig") as lines:
-                counts = _send_all(lines, where, key)
-        except OSError as error:
-            raise LabelsRefused(f"{file}: {error.strerror}") from None
+    with _opened(file) as lines:
+        counts = _send_all(lines, where, key)
     typer.echo(", ".join(f"{name} {n:,}" for name, n in counts.items()))
     raise typer.Exit(1 if counts["conflicting"] else 0)
 
 
+@contextmanager
+def _opened(file: Path) -> Iterator[IO[str]]:
+    """Open a file or standard input; both may begin with a byte order mark."""
+    try:
+        source = sys.stdin.fileno() if str(file) == "-" else file
+        with open(source, newline="", encoding="utf-8-sig") as lines:
+            yield lines
+    except OSError as error:
+        raise LabelsRefused(f"{file}: {error.strerror}") from None
+
+
 def _send_all(lines: IO[str], where: tuple[str, int], key: str) -> dict[str, int]:
     counts = dict.fromkeys(("joined", "repeated", "unused", "conflicting"), 0)
-    for first, chunk in _chunks(lines):
-        answer = _send(chunk, where, key)
+    for chunk in _chunks(lines):
+        answer = _send([one for _, one in chunk], where, key)
         for name in ("joined", "repeated", "unused"):
             counts[name] += answer[name]
         for place in answer["conflicting"]:
             if counts["conflicting"] < _SHOWN:
-                typer.echo(f"line {first + place}: has another label", err=True)
+                typer.echo(f"line {chunk[place][0]}: has another label", err=True)
             counts["conflicting"] += 1
     return counts
 
 
-def _chunks(lines: IO[str]) -> Iterator[tuple[int, list[dict[str, object]]]]:
-    """Yield labels as the collector takes them, with the line of the first."""
+def _chunks(lines: IO[str]) -> Iterator[list[tuple[int, dict[str, object]]]]:
+    """Yield labels as the collector takes them, each with the line where it ends."""
+    reader = csv.reader(lines, strict=True)
     try:
-        reader = csv.reader(lines, strict=True)
-        if next(reader, None) != _HEADER:
+        rows = (row for row in reader if not _is_blank(row))
+        if next(rows, None) != _HEADER:
             raise LabelsRefused(f"line 1: must be {','.join(_HEADER)}")
-        first, chunk = 2, []
-        for number, row in enumerate(reader, 2):
-            chunk.append(_parsed(number, row))
-            if len(chunk) == _CHUNK:
-                yield first, chunk
-                first, chunk = number + 1, []
-        if chunk:
-            yield first, chunk
-    except (csv.Error, UnicodeDecodeError):
+        parsed = ((reader.line_num, _parsed(reader.line_num, row)) for row in rows)
+        while chunk := list(islice(parsed, _CHUNK)):
+            yield chunk
+    except UnicodeDecodeError:
         raise LabelsRefused("the file is not CSV in UTF-8") from None
+    except csv.Error as error:
+        raise LabelsRefused(f"line {reader.line_num}: {error}") from None
+
+
+def _is_blank(row: list[str]) -> bool:
+    # Editors leave such lines at the end.
+    return len(row) < 2 and not "".join(row).strip()
 
 
 def _parsed(number: int, row: list[str]) -> dict[str, object]:
