@@ -224,12 +224,16 @@ def test_keys_are_read_when_a_mark_and_blank_lines_stand_around_them(tmp_path):
     assert [key.name for key in read_keys(file)] == ["a"]
 
 
+OTHERS_WRITE = "others than its owner may write to it; chmod go-w it"
+
+
 @pytest.mark.parametrize(
     ("content", "mode", "reason"),
     [
         (b"\xff\xfe", 0o644, "not text in UTF-8"),
         (b"#" * 65_537, 0o644, "more than 64 KiB"),
-        (b"a " + HASH.encode(), 0o666, "everybody may write to it; chmod o-w it"),
+        (b"a " + HASH.encode(), 0o646, OTHERS_WRITE),
+        (b"a " + HASH.encode(), 0o664, OTHERS_WRITE),
     ],
 )
 def test_file_of_keys_is_refused_when_it_cannot_be_trusted(
@@ -241,6 +245,36 @@ def test_file_of_keys_is_refused_when_it_cannot_be_trusted(
     with pytest.raises(KeysUnusable) as refused:
         KeyRing(file)
     assert str(refused.value) == f"IRIS_API_KEYS, {file}: {reason}"
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o703])
+def test_file_of_keys_is_refused_when_everybody_may_replace_it(tmp_path, mode):
+    folder = tmp_path / "shared"
+    (folder / "mine").mkdir(parents=True)
+    file = folder / "mine" / "keys"
+    file.write_text(f"a {HASH}")
+    (tmp_path / "link").symlink_to(file)
+    folder.chmod(mode)
+    for path in (file, tmp_path / "link"):
+        with pytest.raises(KeysUnusable) as refused:
+            KeyRing(path)
+        reason = f"everybody may put another in its place; chmod o-w {folder}"
+        assert str(refused.value) == f"IRIS_API_KEYS, {path}: {reason}"
+    folder.chmod(mode | 0o1000)
+    assert len(KeyRing(tmp_path / "link")) == 1
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o444, 0o644, 0o600])
+def test_file_of_keys_is_read_when_it_is_a_secret_of_kubernetes(tmp_path, mode):
+    # As its volumes are laid out: links in a sticky folder.
+    volume = tmp_path / "secrets"
+    (volume / "..2026").mkdir(parents=True)
+    (volume / "..2026/keys").write_text(f"a {HASH}")
+    (volume / "..2026/keys").chmod(mode)
+    (volume / "..data").symlink_to("..2026")
+    (volume / "keys").symlink_to("..data/keys")
+    volume.chmod(0o1777)
+    assert len(KeyRing(volume / "keys")) == 1
 
 
 def test_file_of_keys_is_refused_when_it_is_a_pipe(tmp_path):

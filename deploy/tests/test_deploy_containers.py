@@ -35,6 +35,8 @@ def test_secret_becomes_a_file_that_the_api_reads(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o400
     assert path.read_text() == f"{KEY_LINE}\n"
     assert read_keys(path)
+    # Records and books lie beside it.
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
 
 
 def test_first_control_key_is_one_that_the_router_reads(tmp_path):

@@ -18,6 +18,7 @@ from host_root import (
 )
 from terraform_runs import DEPLOY
 
+NAME = "iris.example.org"
 PORTS = ["https_port", "public_port", "private_port", "live_port", "shadow_port"]
 ROW = {
     "sepal_length_cm": 5.1,
@@ -36,7 +37,8 @@ def host(tmp_path_factory):
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     ports["https_port"] = 20000 + ports["https_port"] % 20000
     variables = {**ports, "certificate": str(crt), "certificate_key": str(key)}
-    variables |= {"server_name": "localhost"}
+    # Not that of the listeners behind the proxy: they have to be told of it.
+    variables |= {"server_name": NAME}
     with throwaway_root(folder / "root") as root:
         said = [playbook(root, folder, variables) for _ in range(2)]
         yield root, variables, said
@@ -96,7 +98,7 @@ def ask(port, folder, path, body=None):
     request = urllib.request.Request(
         f"https://localhost:{port}{path}",
         data=json.dumps(body).encode() if body else None,
-        headers={"Content-Type": "application/json"},
+        headers={"Content-Type": "application/json", "Host": NAME},
     )
     with urllib.request.urlopen(request, context=context, timeout=30) as answer:
         return json.load(answer)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import stat
 from dataclasses import dataclass, field
 from hashlib import sha256
 from hmac import compare_digest
@@ -19,6 +18,7 @@ from time import monotonic
 from loguru import logger
 
 from iris_api.errors import KeysUnusable
+from iris_api.permissions import fault_of_file, fault_of_folders
 
 MAX_BYTES = 64 * 1024
 LOOK_EVERY_S = 1.0
@@ -153,7 +153,7 @@ def read_keys(path: Path) -> tuple[Key, ...]:
     Return the keys of a file.
 
     Others may read it, for it holds nothing that opens anything; they may not write
-    it, for whoever adds a line is let in.
+    or replace it, for whoever adds a line is let in.
 
     Raises
     ------
@@ -161,6 +161,8 @@ def read_keys(path: Path) -> tuple[Key, ...]:
         If it cannot be read or used; in one line that names setting and file.
     """
     try:
+        if fault := fault_of_file(path) or fault_of_folders(path):
+            raise KeysUnusable(fault)
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
@@ -181,16 +183,12 @@ def read_mark(path: Path) -> Mark:
     Raises
     ------
     KeysUnusable
-        If there is no such file, or not a plain one, or others may write it.
+        If there is no such file.
     """
     try:
         found = path.stat()
     except OSError as error:
         raise _unusable(path, error.strerror or "cannot be read") from None
-    if not stat.S_ISREG(found.st_mode):
-        raise _unusable(path, "not a file")
-    if found.st_mode & stat.S_IWOTH:
-        raise _unusable(path, "everybody may write to it; chmod o-w it")
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 

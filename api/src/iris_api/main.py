@@ -23,6 +23,7 @@ from iris_api.keys import make_key
 from iris_api.metrics import Metrics
 from iris_api.open_inference import OpenInference
 from iris_api.page import add_page
+from iris_api.permissions import UMASK
 from iris_api.prediction import Prediction
 from iris_api.predictor import Predictor, load_predictor
 from iris_api.records import Records, open_records
@@ -86,6 +87,7 @@ def create_app(
 def main() -> None:
     """Serve until stopped, or make a key; end with one line if that cannot be."""
     arguments = _parse_arguments()
+    os.umask(UMASK)
     try:
         if arguments.command == "key":
             print_key(arguments.name)

@@ -94,7 +94,7 @@ def open_records(path: Path | None) -> Records:
         return Records(sys.__stdout__.fileno())  # type: ignore[union-attr]
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        return Records(os.open(path, flags, 0o640))
+        return Records(os.open(path, flags, 0o600))
     except OSError as error:
         reason = error.strerror or "cannot be opened"
         raise RecordsUnopened(f"IRIS_API_RECORDS, {path}: {reason}") from None

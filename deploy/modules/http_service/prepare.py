@@ -1,9 +1,9 @@
 """
 Make /data ready for a service; runs in its image, as root, before it.
 
-Fargate's volumes belong to root, and secrets come as variables: FILE_X becomes the
-file /data/x, which the service's user may read. STORE_SCHEMA, where it is set, is made
-in the database that the PG* variables name.
+Fargate's volumes belong to root, who lets all look in, and secrets come as variables:
+FILE_X becomes the file /data/x, which the service's user may read. STORE_SCHEMA, where
+it is set, is made in the database that the PG* variables name.
 """
 
 import os
@@ -19,6 +19,7 @@ for name, value in sorted(os.environ.items()):
         path.chmod(0o400)
         os.chown(path, owner, owner)
 os.chown(data, owner, owner)
+data.chmod(0o700)
 
 if schema := os.environ.get("STORE_SCHEMA"):
     import psycopg

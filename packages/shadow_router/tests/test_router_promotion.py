@@ -164,7 +164,16 @@ def test_promote_moves_the_pin_when_the_verdict_passes(repository):
 
 
 def test_promote_writes_changelog_and_audit_when_the_pin_moves(repository):
+    (repository / "api/requirements/live.txt").chmod(0o664)
     assert run(repository, "promote").returncode == 0
+    rights = {
+        path.name: path.stat().st_mode & 0o777
+        for folder in ("api/requirements", ".shadow_router")
+        for path in (repository / folder).iterdir()
+    }
+    assert rights["live.txt"] == rights["previous.txt"] == 0o664
+    assert rights["promotions.jsonl"] == 0o600
+    assert all(mode == 0o600 for name, mode in rights.items() if "verdict-" in name)
     day = time.strftime("%Y-%m-%d", time.gmtime())
     entry = (
         "- Serves Wine.model 1.1.0 instead of 1.0.0; verdict PASS on 12,000 unique "

@@ -17,6 +17,7 @@ from shadow_router.directory import (
     prepare_directory,
     read_key,
     socket_path,
+    warn_if_open,
 )
 from shadow_router.drift_watch import DriftWatch
 from shadow_router.hosts import guard_listener, url_of
@@ -92,6 +93,7 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
     rules = rules_of(settings)
     directory = prepare_directory(settings.data_dir)
     meeting = socket_path(directory)
+    warn_if_open(directory)
     # Held in a variable until the end: the lock lives as long as its file is open.
     lock = DirectoryLock(directory)
     listener = bind(

@@ -23,6 +23,7 @@ from shadow_router.asgi import (
 )
 from shadow_router.errors import KeysUnreadable, RunClosed
 from shadow_router.forwarding import read_body
+from shadow_router.permissions import fault_of_file, fault_of_folders
 from shadow_router.switches import Switches, SwitchState
 
 PREFIX = "/controls/"
@@ -49,15 +50,25 @@ def prepare_keys(directory: Path, given: Path | None) -> Path:
     Raises
     ------
     KeysUnreadable
-        If it cannot be read or holds no key.
+        If it cannot be read or holds no key, or others may change or replace it.
     """
     path = given or directory / KEY_NAME
+    # One in the data directory is as safe as all that is there.
+    if given is not None and (fault := _fault_of_place(given)):
+        raise KeysUnreadable(f"{given}: {fault}")
     if given is None and not path.exists():
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "w", encoding="ascii") as file:
             file.write(f"local {secrets.token_urlsafe(32)}\n")
     read_keys(path)
     return path
+
+
+def _fault_of_place(path: Path) -> str:
+    try:
+        return fault_of_folders(path)
+    except OSError as error:
+        return type(error).__name__
 
 
 def read_keys(path: Path) -> dict[str, str]:
@@ -67,9 +78,12 @@ def read_keys(path: Path) -> dict[str, str]:
     Raises
     ------
     KeysUnreadable
-        If the file cannot be read, holds no key or a line that is none.
+        If the file cannot be read or others may change it, or it holds no key or a
+        line that is none.
     """
     try:
+        if fault := fault_of_file(path):
+            raise KeysUnreadable(f"{path}: {fault}")
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise KeysUnreadable(f"{path}: {type(error).__name__}") from None

@@ -5,7 +5,10 @@ import os
 import secrets
 from pathlib import Path
 
+from loguru import logger
+
 from shadow_router.errors import DataDirectoryBusy, SettingsInvalid
+from shadow_router.permissions import is_open_to_others
 
 _SOCKET_NAME = "collector.sock"
 _LOCK_NAME = "collector.lock"
@@ -67,6 +70,17 @@ def prepare_directory(directory: Path) -> Path:
             f"SHADOW_ROUTER_DATA_DIR: {directory}: {error.strerror}"
         ) from None
     return directory
+
+
+def warn_if_open(directory: Path) -> None:
+    """Say in one line if others than its owner have rights on a directory."""
+    if is_open_to_others(directory):
+        # Not changed: it may be more than ours, and meant so.
+        logger.warning(
+            "others than its owner may look into {}, where what clients sent is kept; "
+            "chmod -R go= {}",
+            *(directory, directory),
+        )
 
 
 def read_key(directory: Path) -> bytes:

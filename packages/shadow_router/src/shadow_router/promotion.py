@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import pwd
+import shutil
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -114,6 +115,8 @@ def promote(places: Places, fresh_s: float) -> Move:
             places.live: live_text.replace(live.line, shadow.line).encode(),
         }
         _write(changed)
+        # As open as its neighbour; all else that is new is for its owner alone.
+        shutil.copymode(places.live, places.previous)
     return Move(live, shadow, tuple(filter(None, notes)))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from loguru import logger
 
+from shadow_router.directory import warn_if_open
 from shadow_router.errors import RecordingUnreadable, SettingsInvalid
 from shadow_router.recording import (
     Header,
@@ -142,6 +143,7 @@ def open_recorder(directory: Path, rules: Rules, cap: int, days: float) -> Recor
     except OSError as error:
         reason = f"SHADOW_ROUTER_RECORD_DIR: {directory}: {error.strerror}"
         raise SettingsInvalid(reason) from None
+    warn_if_open(directory)
     return Recorder(Log(directory, header_of(rules), cap, days))
 
 
