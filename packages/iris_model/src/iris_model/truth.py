@@ -147,7 +147,7 @@ def _read_csv(text: io.TextIOWrapper, name: str) -> Iterator[Label | None]:
 
 
 def _next_row(rows: Iterator[list[str]]) -> list[str] | None:
-    """Return the next row that is not blank, empty at the end; None for one too long."""
+    """Return the next row that is not blank, [] at the end; None for one too long."""
     try:
         return next((row for row in rows if not _is_blank(row)), [])
     except csv.Error:  # a field of more than 128 KiB
