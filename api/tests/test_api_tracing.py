@@ -321,5 +321,5 @@ def test_start_says_what_to_install_when_the_extra_is_missing():
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         "iris-api: OTEL_TRACES_EXPORTER: exporting traces needs more: "
-        "pip install 'iris_api[otel]'"
+        "install the extra `otel` of iris_api"
     )

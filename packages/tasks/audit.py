@@ -15,10 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lock import read_lock
+from lock import LOCKS, read_lock
 from packaging.utils import canonicalize_name
 from refusal import Refused
-from units import UNITS
 
 # CVE-2020-1747: runs code from a document that it reads. Nothing here needs PyYAML;
 # if something ever does, take a vulnerable version of another package.
@@ -41,7 +40,7 @@ def main(arguments: list[str]) -> None:
     Refused
         If something is vulnerable, or the audit could not see.
     """
-    locks = [read_lock(unit.requirements.read_text()) for unit in UNITS.values()]
+    locks = [read_lock(lock.target.read_text()) for lock in LOCKS]
     pins = {(canonicalize_name(e.name), e.version) for lock in locks for e in lock}
     found: Findings = {}
     for together in rounds(pins):

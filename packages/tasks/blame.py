@@ -8,6 +8,7 @@ answer is printed, and kept where the report finds it.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -19,10 +20,18 @@ from pathlib import Path
 from typing import Any
 
 from addresses import read
-from environments import REQUIREMENTS, CannotStart, fill, prepare_router
+from drafts import replace
+from environments import (
+    ENVIRONMENTS,
+    REQUIREMENTS,
+    CannotStart,
+    fill,
+    prepare_router,
+)
 from lineage import end_with_starters
 
 FOUND = "blame.json"
+INDEX = Path("packages/index/iris_model")
 #: Numbers closer than this are one number, worked out in another order.
 CLOSE = 1e-12
 
@@ -47,7 +56,7 @@ def main(arguments: list[str]) -> int:
         "inputs": len(rows),
         **compare_steps(live, shadow),
     }
-    (options.data / FOUND).write_text(json.dumps(found) + "\n", encoding="utf-8")
+    replace(json.dumps(found).encode() + b"\n", options.data / FOUND)
     print(as_text(found))
     return 0
 
@@ -57,6 +66,19 @@ def pin(role: str) -> str:
     text = (REQUIREMENTS / f"{role}.txt").read_text()
     found = re.search(r"^iris_model==(\S+)", text, re.MULTILINE)
     return found[1] if found else ""
+
+
+def requirement(version: str) -> str:
+    """Return the line that installs a version: by the hash of its pin, or its wheel."""
+    for pinned in sorted(REQUIREMENTS.glob("*.txt")):
+        pattern = rf"^iris_model=={re.escape(version)} --hash=sha256:(\w{{64}})$"
+        if found := re.search(pattern, pinned.read_text(), re.MULTILINE):
+            return f"iris_model[train]=={version} --hash=sha256:{found[1]}\n"
+    wheel = INDEX / f"iris_model-{version}-py3-none-any.whl"
+    if not wheel.is_file():
+        raise CannotStart(f"iris_model {version} is neither pinned nor in {INDEX}")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    return f"iris_model[train]=={version} --hash=sha256:{digest}\n"
 
 
 def read_flips(directory: Path) -> list[dict[str, object]]:
@@ -77,8 +99,11 @@ def read_flips(directory: Path) -> list[dict[str, object]]:
 
 def run_steps(role: str, version: str, rows: list[dict[str, object]]) -> list[Step]:
     """Return what each step of a version makes of the rows."""
-    what = f"iris_model[train]=={version}"
-    commands = fill(f"blame-{role}", f"{role}: {what}", [[what]])
+    locked = ENVIRONMENTS / f"blame-{role}.txt"
+    locked.parent.mkdir(parents=True, exist_ok=True)
+    locked.write_text(requirement(version))
+    what = f"{role}: iris_model {version} with its training libraries"
+    commands = fill(f"blame-{role}", what, [["-r", str(locked)]])
     script = str(Path(__file__).with_name("pipeline_steps.py"))
     done = subprocess.run(
         [str(commands / "python"), script],

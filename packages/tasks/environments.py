@@ -49,7 +49,7 @@ def prepare_api(role: str) -> Path:
         ["--no-deps", "--reinstall-package", "iris_api", wheel],
     ]
     if any(value for name, value in os.environ.items() if name.startswith("OTEL_")):
-        steps.append([f"{wheel}[otel]"])
+        steps.append(["-r", str(locked), f"{wheel}[otel]"])
     return fill(role, f"{role}: {pinned.split()[0]}", steps)
 
 

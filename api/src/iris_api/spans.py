@@ -118,7 +118,7 @@ def open_spans(card: ModelCard) -> Spans | None:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ModuleNotFoundError:
-        reason = "exporting traces needs more: pip install 'iris_api[otel]'"
+        reason = "exporting traces needs more: install the extra `otel` of iris_api"
         raise SettingsInvalid(f"{asked}: {reason}") from None
     ours = {
         "service.name": "iris_api",

@@ -279,7 +279,7 @@ def test_score_names_the_extra_when_it_is_not_installed(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
-    says = "scoring files needs dask: pip install 'iris_model[score]'"
+    says = "scoring files needs dask: install iris_model's extra `score`"
     assert done.stderr == f"iris-model: {says}\n"
 
 

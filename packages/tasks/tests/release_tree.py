@@ -34,6 +34,7 @@ package_root = {tox_root}/packages/shadow_router
 [testenv:api]
 package_env = .pkg-api
 set_env = UV_FIND_LINKS = {tox_root}/packages/index/iris_model
+deps = -r api/requirements/live.txt
 commands = python -c "import iris_api; print(iris_api.__version__)"
 [testenv:.pkg-api]
 package_root = {tox_root}/api

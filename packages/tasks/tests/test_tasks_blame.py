@@ -1,5 +1,6 @@
 """``tox run -e blame``: which pipeline step of two published versions differs first."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ from typing import Any
 
 import blame
 import pytest
+from environments import CannotStart
 from running import after_preparing, free_port
 
 from shadow_router.comparisons import comparison_of
@@ -143,3 +145,17 @@ def test_blame_asks_the_shared_store_when_there_is_one(
     assert done.returncode == 1
     assert "shadow-router: postgresql at 127.0.0.1/run: " in done.stderr
     assert done.stderr.splitlines()[-1].startswith("cannot blame: ")
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.2.1"])
+def test_version_is_installed_by_its_hash(version: str) -> None:
+    wheel = blame.INDEX / f"iris_model-{version}-py3-none-any.whl"
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    line = f"iris_model[train]=={version} --hash=sha256:{digest}\n"
+    assert blame.requirement(version) == line
+
+
+@pytest.mark.parametrize("version", ["9.9.9", "", "1.0", "../1.0.0"])
+def test_version_is_refused_when_nobody_knows_its_hash(version: str) -> None:
+    with pytest.raises(CannotStart, match="is neither pinned nor in"):
+        blame.requirement(version)

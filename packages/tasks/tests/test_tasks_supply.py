@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import threading
+import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +13,7 @@ import audit
 import lock
 import pytest
 import sbom
+from lock import LOCKS, Lock
 from refusal import Refused
 from release_tree import ROOT, WHEELS, copy_tree
 from running import free_port
@@ -81,9 +83,9 @@ def test_audit_asks_for_every_locked_version_when_all_is_well(
         audit.main(options)
     locked = {
         (name.lower().replace("_", "-"), version)
-        for unit in UNITS.values()
+        for locked in LOCKS
         for name, version in re.findall(
-            r"^([\w.-]+)==([^\s;]+)", unit.requirements.read_text(), re.M
+            r"^([\w.-]+)==([^\s;]+)", locked.target.read_text(), re.M
         )
     }
     assert set(asked) == locked | {("pyyaml", "5.3")}
@@ -154,22 +156,40 @@ def test_lock_is_stale_when_the_requirements_changed(
     project = tree / UNITS[unit].folder / "pyproject.toml"
     assert old in project.read_text()
     project.write_text(project.read_text().replace(old, new, 1))
-    before = UNITS[unit].requirements.read_bytes()
-    assert lock.is_stale(UNITS[unit])
-    assert UNITS[unit].requirements.read_bytes() == before
+    locked = next(one for one in LOCKS if one.target == UNITS[unit].requirements)
+    before = locked.target.read_bytes()
+    assert lock.is_stale(locked)
+    assert locked.target.read_bytes() == before
+
+
+@pytest.mark.slow
+def test_lock_takes_nothing_from_a_stranger_who_has_our_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, version = "iris_model", "99.0.0"
+    said = f"Name: {name}\nVersion: {version}\nRequires-Dist: zipp\n"
+    with zipfile.ZipFile(tmp_path / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        folder = f"{name}-{version}.dist-info"
+        wheel.writestr(f"{folder}/METADATA", f"Metadata-Version: 2.1\n{said}")
+        wheel.writestr(f"{folder}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{folder}/RECORD", "")
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path))
+    lock.resolve(LOCKS[0], tmp_path / "locked.txt", [])
+    assert LOCKS[0].target == UNITS["iris_api"].requirements
+    names = [one.name for one in lock.read_lock((tmp_path / "locked.txt").read_text())]
+    assert "onnxruntime" in names and "zipp" not in names and "iris-model" not in names
 
 
 def test_lock_is_stale_when_it_is_not_there(tmp_path: Path) -> None:
-    unit = UNITS["shadow_router"]
     with contextlib.chdir(tmp_path):
-        assert lock.is_stale(unit)
-        with pytest.raises(Refused, match="stale: .*shadow_router/requirements.txt;"):
+        assert all(map(lock.is_stale, LOCKS))
+        with pytest.raises(Refused, match="stale: .*shadow_router/requirements.txt, "):
             lock.main(["--check"])
 
 
-@pytest.mark.parametrize("unit", UNITS)
-def test_lock_holds_hashes_and_names_no_index(unit: str) -> None:
-    text = UNITS[unit].requirements.read_text()
+@pytest.mark.parametrize("locked", LOCKS, ids=lambda locked: str(locked.target))
+def test_lock_holds_hashes_and_names_no_index(locked: Lock) -> None:
+    text = locked.target.read_text()
     assert len(lock.read_lock(text)) >= 5
     assert "--index" not in text and "://" not in text
 

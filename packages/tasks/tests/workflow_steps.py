@@ -14,7 +14,8 @@ import yaml
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / ".github/workflows"
 WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in FOLDER.iterdir()}
-INSTALL = "python -m pip install tox==4.67.15 tox-uv==1.37.1"
+INSTALL = 'python -m pip install --require-hashes --only-binary=":all:" '
+INSTALL += "-r packages/tasks/requirements/tox.txt"
 
 
 def matrix_of(job: dict[str, Any]) -> Iterator[dict[str, str]]:

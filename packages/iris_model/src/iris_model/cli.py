@@ -115,7 +115,7 @@ def _train(options: argparse.Namespace) -> int:
         from iris_model.config import PACKAGED_CONFIG, load_config
         from iris_model.train import train
     except ModuleNotFoundError as error:
-        reason = f"training needs {error.name}: pip install 'iris_model[train]'"
+        reason = f"training needs {error.name}: install iris_model's extra `train`"
         print(f"iris-model: {reason}", file=sys.stderr)
         return 1
     config = load_config(options.config or PACKAGED_CONFIG)
@@ -200,7 +200,7 @@ def _score(options: argparse.Namespace) -> int:
 
         from iris_model.score import score
     except ModuleNotFoundError as error:
-        reason = f"scoring files needs {error.name}: pip install 'iris_model[score]'"
+        reason = f"scoring files needs {error.name}: install iris_model's extra `score`"
         print(f"iris-model: {reason}", file=sys.stderr)
         return 1
     # A stop from outside has to clean up as Ctrl-C does.

@@ -44,7 +44,7 @@ def _run(options: argparse.Namespace) -> int:
 
         found = measure_drift(options.records, selection_of(options))
     except ModuleNotFoundError as error:
-        reason = f"drift needs {error.name}: pip install 'iris_model[score]'"
+        reason = f"drift needs {error.name}: install iris_model's extra `score`"
         print(f"iris-model: {reason}", file=sys.stderr)
         return 3
     except IrisModelError as error:

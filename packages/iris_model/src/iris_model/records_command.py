@@ -86,7 +86,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         from iris_model.records_run import run_records
     except ModuleNotFoundError as error:
-        reason = f"records need {error.name}: pip install 'iris_model[score]'"
+        reason = f"records need {error.name}: install iris_model's extra `score`"
         print(f"iris-model: {reason}", file=sys.stderr)
         return 1
     try:
