@@ -16,6 +16,7 @@ from mutants import MUTANTS, ROOT
 from spoiling import INPUTS, SEED, Answers, Model, answering, draw_traffic
 
 from iris_model import __version__
+from shadow_router.books import RouterBooks, RunState
 from shadow_router.comparisons import comparison_of
 from shadow_router.parts import State
 from shadow_router.records import Exchange, Fate, Observation
@@ -60,19 +61,29 @@ def detect(traffic: list[Exchange], answers: Answers, profile: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
         store.note_rules(rules)
+        books = RouterBooks(Path(folder))
         done = 0
         for look in looks():
-            batch = [
-                comparison_of("r", traffic[i], answers(i), rules)
-                for i in range(done, look)
-            ]
+            batch = []
+            for i in range(done, look):
+                hand_over(books)
+                found = comparison_of(books.router_id, traffic[i], answers(i), rules)
+                batch.append(found)
             store.write(Batch(batch))
             done = look
             summary = summarise(Path(folder))
             if summary.verdict.state in (State.FAIL, State.INVALID):
                 break
         store.close()
+        books.close(RunState.SETTLED)
     return said(summary, done)
+
+
+def hand_over(books: RouterBooks) -> None:
+    """Count a request that a router passes on."""
+    books.count_received()
+    books.count_queued(0)
+    books.count_handed(0)
 
 
 def said(summary: Summary, done: int) -> str:

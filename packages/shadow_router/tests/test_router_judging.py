@@ -36,6 +36,7 @@ def fill(directory, count, flips=0, lost=0, rules=(DEFAULT,)):
         compared(x, shadow="b" if x < flips else "a", ms=1.0) for x in range(count)
     ]
     store.write(Batch(items, {("r", Fate.DROPPED_WRITER): lost}))
+    store.finalise("r", count + lost, {}, 0)
     store.close()
 
 

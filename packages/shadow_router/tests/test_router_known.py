@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import date
@@ -10,7 +11,15 @@ import pytest
 from test_router_judging import fill, verdict
 
 from shadow_router.errors import KnownInvalid
-from shadow_router.known import FILE_NAME, Known, Seen, add_known, known_by, load_known
+from shadow_router.known import (
+    FILE_NAME,
+    Known,
+    KnownList,
+    Seen,
+    add_known,
+    known_by,
+    load_known,
+)
 from shadow_router.records import Fate
 
 TODAY, LAST = date(2026, 6, 30), date(2026, 7, 1)
@@ -55,11 +64,11 @@ def test_entry_holds_through_its_last_day_and_no_longer():
 
 
 def test_entries_are_read_as_they_were_added(tmp_path):
-    assert load_known(tmp_path) == ()
+    assert load_known(tmp_path) == KnownList()
     one, other = entry(), entry(fate="contract_break", detail="ü")
     add_known(tmp_path, one, TODAY)
     add_known(tmp_path, other, TODAY)
-    assert load_known(tmp_path) == (one, other)
+    assert load_known(tmp_path) == KnownList((one, other))
     assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o600
 
 
@@ -73,7 +82,7 @@ def test_entries_are_read_as_they_were_added(tmp_path):
 def test_entry_is_refused_when_it_could_explain_nothing(tmp_path, fields, said):
     with pytest.raises(KnownInvalid, match=said):
         add_known(tmp_path, entry(**fields), TODAY)
-    assert load_known(tmp_path) == ()
+    assert load_known(tmp_path) == KnownList()
 
 
 @pytest.mark.parametrize(
@@ -81,14 +90,18 @@ def test_entry_is_refused_when_it_could_explain_nothing(tmp_path, fields, said):
     [
         ("{", r"known.jsonl:1: \(line\): "),
         ('{"fate": "label_flip", "expires": "2999-01-01"}', "known.jsonl:1: reason: "),
-        ('{"fate": "x", "reason": "r", "expires": "2999-01-01"}', ":1: fate: "),
-        ('{"fate": "label_flip", "reason": "r", "expires": "soon"}', ":1: expires: "),
+        ('{"fate": "x", "reason": "r", "expires": "2999-01-01"}', ":2: fate: "),
+        ('{"fate": "label_flip", "reason": "r", "expires": "soon"}', ":2: expires: "),
     ],
 )
-def test_damaged_file_is_refused_by_line_and_field(tmp_path, line, said):
-    (tmp_path / FILE_NAME).write_text(line + "\n")
-    with pytest.raises(KnownInvalid, match=said):
-        load_known(tmp_path)
+def test_line_that_is_none_is_left_out_and_told_by_line_and_field(tmp_path, line, said):
+    good = entry()
+    text = f"{good.model_dump_json()}\n{line}\n\n{good.model_dump_json()}"
+    (tmp_path / FILE_NAME).write_text(text)
+    found = load_known(tmp_path)
+    assert found.entries == (good, good)
+    assert found.fault.startswith("1 of 4 lines are not read: ")
+    assert re.search(said.replace("jsonl:1", "jsonl:2"), found.fault)
 
 
 @pytest.mark.slow

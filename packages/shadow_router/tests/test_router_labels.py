@@ -32,6 +32,7 @@ def store(tmp_path):
         opened.note_rules(DEFAULT)
         flipped = (sent(x, shadow="b" if x < FLIPS else "a") for x in range(INPUTS))
         opened.write(Batch(list(flipped)))
+        opened.finalise("r", INPUTS, {}, 0)
         yield opened
 
 

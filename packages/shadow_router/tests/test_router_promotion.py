@@ -63,6 +63,7 @@ def fill(directory, count=ENOUGH, flips=0, lost=0):
         )
         items.append(one._replace(difference=told))
     store.write(Batch(items, {("r", Fate.DROPPED_WRITER): lost}))
+    store.finalise("r", count + lost, {}, 0)
     store.close()
 
 

@@ -113,7 +113,7 @@ def test_counters_add_up_over_batches_and_restarts(place):
     }
     assert place.books.rows_by_fate == {"match": 2, "label_flip": 1, "shadow_error": 1}
     assert place.books.flows == {"r": Flow(7, 0, 0)}
-    assert place.stores[1].settled("r") == 7
+    assert place.stores[1].known_of("r") == (7, 0)
 
 
 def test_evidence_is_the_same_on_either_engine(place):

@@ -10,8 +10,8 @@ from router_fakes import FakeServer
 from router_system import is_running, post_many, wait_until
 
 from shadow_router.changes import read_changes
-from shadow_router.errors import RunClosed, SwitchesUnreadable
-from shadow_router.switches import Switches, SwitchState
+from shadow_router.errors import RunClosed
+from shadow_router.switches import Switches, SwitchState, read_state
 
 
 def test_switches_begin_with_the_settings_when_new(tmp_path):
@@ -59,10 +59,15 @@ def test_switches_refuse_when_the_run_is_closed(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 48, b"\0" * 49])
-def test_switches_are_unreadable_when_the_file_is_another(tmp_path, content):
-    (tmp_path / "switches").write_bytes(content)
-    with pytest.raises(SwitchesUnreadable):
-        Switches(tmp_path, 1.0)
+def test_nothing_is_copied_when_the_file_cannot_be_read(tmp_path, content):
+    path = tmp_path / "switches"
+    path.write_bytes(content)
+    assert read_state(tmp_path) is None
+    mine, other = Switches(tmp_path, 0.5), Switches(tmp_path, 0.5)
+    assert mine.state == other.state == SwitchState(0.5, True, False)
+    assert path.with_name("switches.unreadable").read_bytes() == content
+    mine.kill(False, "ann")
+    assert other.state.is_copying and read_state(tmp_path) == mine.state
 
 
 def test_changes_are_read_when_lines_are_torn(tmp_path):

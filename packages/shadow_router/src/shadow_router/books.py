@@ -4,6 +4,9 @@ The router's counters, in a file that outlives the process.
 Each router process owns one small file of 64-bit integers, mapped into memory:
 counting is a store to memory, needs no system call, and survives `kill -9`. A lock
 held on the file for the life of the process tells others whether it still runs.
+
+A disk that has no room for the file keeps no client from being served: the counters
+are then in memory alone, the file is empty, and whoever reads it says so.
 """
 
 import fcntl
@@ -15,7 +18,14 @@ import time
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import BinaryIO
 
+from loguru import logger
+
+from shadow_router.directory import prepare_directory
+from shadow_router.drafts import sync_folder
+from shadow_router.errors import ShadowRouterError
+from shadow_router.mapping import map_shared, sync
 from shadow_router.records import Fate
 
 SUFFIX = ".books"
@@ -70,6 +80,8 @@ class Page:
     #: Parts in a million of the copies that shedding leaves out now.
     shed_ppm: int
     fates: dict[Fate, int]
+    #: False where the file holds no counters: what the router does is then unknown.
+    is_on_record: bool = True
 
     @property
     def decided(self) -> int:
@@ -87,16 +99,84 @@ class RouterBooks:
 
     def __init__(self, directory: Path) -> None:
         self.router_id = f"{int(time.time())}-{secrets.token_hex(6)}"
-        path = directory / f"{self.router_id}{SUFFIX}"
-        draft = path.with_suffix(".draft")
-        self._file = draft.open("w+b")
-        self._file.truncate(_SIZE)
-        # Locked before it has its name: nobody may take it for a dead one's.
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        self._map = mmap.mmap(self._file.fileno(), _SIZE)
+        self._path = directory / f"{self.router_id}{SUFFIX}"
+        self._file: BinaryIO | None = None
+        self._fault = ""
+        #: Whether the counters are in a file that others can read.
+        self.is_on_record = False
+        self._map = mmap.mmap(-1, _SIZE)
         self._page = memoryview(self._map).cast("q")
         self._page[_MARK] = _MAGIC
-        draft.rename(path)
+        self.keep()
+
+    def keep(self) -> None:
+        """
+        See to it that the counters are in their file, if the disk has room for it.
+
+        Asked again every second: a disk may be full at the start and not later, and a
+        folder may be removed.
+        """
+        if self.is_on_record and self._is_in_place():
+            return
+        try:
+            if self._file is None or not self._is_in_place():
+                self._begin_file()
+            assert self._file is not None
+            self._move_to(map_shared(self._file.fileno(), _SIZE))
+        except (OSError, ShadowRouterError) as error:
+            self._tell(str(getattr(error, "strerror", None) or error))
+        else:
+            if self._fault:
+                logger.warning("the books are on record again, and whole")
+            self._fault, self.is_on_record = "", True
+
+    def sync(self) -> None:
+        """Wait until the counters are on the disk; a thread may."""
+        if self._file is not None:
+            try:
+                sync(self._file.fileno())
+            except (OSError, ValueError) as error:
+                logger.error("the books are not synced: {}", type(error).__name__)
+
+    def _is_in_place(self) -> bool:
+        """Return whether the file that we have open is still the one of our name."""
+        if self._file is None:
+            return False
+        try:
+            return os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))
+        except OSError:
+            return False
+
+    def _begin_file(self) -> None:
+        """Make the file, empty; an empty one tells that we run and keep no books."""
+        prepare_directory(self._path.parent)
+        draft = self._path.with_suffix(".draft")
+        file = draft.open("w+b")
+        # Locked before it has its name: nobody may take it for a dead one's.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        draft.rename(self._path)
+        if self._file is not None:
+            self._file.close()
+        self._file = file
+        sync_folder(self._path.parent)
+
+    def _move_to(self, shared: mmap.mmap) -> None:
+        # The mark last: before it, the file is none.
+        shared[8:], shared[:8] = self._map[8:], self._map[:8]
+        self._page.release()
+        self._map.close()
+        self._map, self._page = shared, memoryview(shared).cast("q")
+
+    def _tell(self, fault: str) -> None:
+        self.is_on_record = False
+        if fault != self._fault:
+            self._fault = fault
+            logger.error(
+                "the books cannot be kept in {}: {}; clients are served, on no record, "
+                "and copies wait",
+                self._path.parent,
+                fault,
+            )
 
     def count_received(self) -> None:
         """Count a request that has arrived."""
@@ -161,9 +241,19 @@ class RouterBooks:
     def close(self, state: RunState) -> None:
         """Write how the process ended and let go of the lock."""
         self._page[_STATE] = state
+        if not self.is_on_record:
+            self._leave_no_record(self._page[_RECEIVED])
         self._page.release()
         self._map.close()
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+
+    def _leave_no_record(self, received: int) -> None:
+        if received:
+            logger.error("{:,} requests were served on no record", received)
+        elif self._is_in_place():
+            # Nothing happened of which a record would be missing.
+            self._path.unlink(missing_ok=True)
 
 
 class WriterTally:
@@ -176,7 +266,9 @@ class WriterTally:
 
     def __init__(self, path: Path) -> None:
         with path.open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), _SIZE)
+            if _unpack(os.pread(file.fileno(), _SIZE, 0)) is None:
+                raise FileNotFoundError(f"{path} holds no books")
+            self._map = map_shared(file.fileno(), _SIZE)
         self._page = memoryview(self._map).cast("q")
 
     @property
@@ -200,17 +292,23 @@ def find_books(directory: Path) -> list[Path]:
 
 
 def read_page(path: Path) -> Page | None:
-    """Return a consistent reading, or None if the file has been finalised away."""
+    """
+    Return a consistent reading, or None if the file has been finalised away.
+
+    A file without counters, empty, cut short or of another version, is a page too: one
+    that is not on record.
+    """
     try:
         with path.open("rb") as file:
             is_alive = not _lock_is_free(file.fileno())
             slots = _read_slots(file.fileno(), is_alive)
     except FileNotFoundError:
         return None
+    router_id = path.name.removesuffix(SUFFIX)
     if slots is None:
-        return None
+        return _blank(router_id, is_alive)
     return Page(
-        router_id=path.name.removesuffix(SUFFIX),
+        router_id=router_id,
         is_alive=is_alive,
         state=RunState(slots[_STATE]),
         received=slots[_RECEIVED],
@@ -222,6 +320,12 @@ def read_page(path: Path) -> Page | None:
         shed_ppm=slots[_SHED_PPM],
         fates={fate: slots[slot] for fate, slot in _SLOT_OF.items()},
     )
+
+
+def _blank(router_id: str, is_alive: bool) -> Page:
+    fates = dict.fromkeys(ROUTER_FATES, 0)
+    state, nothing = RunState.UNCONFIRMED, (0,) * 7
+    return Page(router_id, is_alive, state, *nothing, fates, is_on_record=False)
 
 
 def _lock_is_free(descriptor: int) -> bool:

@@ -31,6 +31,7 @@ def as_json(found: Findings) -> dict[str, object]:
         "margins": [dataclasses.asdict(one) for one in found.details.margins],
         "diagnosis": _diagnosis_json(found),
         "known": _known_json(found),
+        "known_fault": summary.known_fault,
         "discrepancies": [
             {**_discrepancy_json(one), "known": _reason_of(summary.known_as(one))}
             for one in found.details.found.items
@@ -280,13 +281,15 @@ def as_text(found: Findings) -> str:
 
 def _known_said(found: Findings) -> list[str]:
     summary = found.summary
-    if not summary.known:
+    if not summary.known and not summary.known_fault:
         return []
     shown = found.details.found.items
     known = sum(1 for item in shown if summary.known_as(item))
     expired = len(expired_on(summary.known, summary.today))
+    unread = f"known: not all can be read: {summary.known_fault}"
     return [
         "",
         f"known: {known} of the {len(shown)} newest discrepancies; "
         f"{expired} of {len(summary.known)} entries have expired; no gate asks",
+        *([unread] if summary.known_fault else []),
     ]

@@ -38,7 +38,12 @@ class ChangeLog:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Wait for changes of other processes to be made."""
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError:
+            # As below: a change without a turn is better than none.
+            yield
+            return
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -52,12 +57,22 @@ class ChangeLog:
         logger.info("{} changed {} from {} to {}", who, what, before, after)
         try:
             with self._path.open("a", encoding="ascii") as file:
-                file.write(json.dumps(asdict(change)) + "\n")
+                # A line that a full disk has cut must not swallow this one.
+                lead = "" if _ends_whole(self._path) else "\n"
+                file.write(lead + json.dumps(asdict(change)) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             # A full disk must not keep anybody from switching the copies off.
             logger.error("the log of changes: {}", error.strerror)
+
+
+def _ends_whole(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return True
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
 
 
 def read_changes(directory: Path) -> list[Change]:
@@ -68,7 +83,7 @@ def read_changes(directory: Path) -> list[Change]:
             start = max(0, file.tell() - _TAIL_BYTES)
             file.seek(start)
             lines = file.read().splitlines()
-    except FileNotFoundError:
+    except OSError:
         return []
     # The first line may be cut by the seek, the last by a full disk.
     return [change for line in lines if (change := _parse(line)) is not None]
@@ -76,6 +91,11 @@ def read_changes(directory: Path) -> list[Change]:
 
 def _parse(line: bytes) -> Change | None:
     try:
-        return Change(**json.loads(line))
-    except (ValueError, TypeError):
+        change = Change(**json.loads(line))
+    except (ValueError, TypeError, RecursionError):
         return None
+    texts = (change.at, change.who, change.what)
+    values = (change.before, change.after)
+    are_texts = all(isinstance(text, str) for text in texts)
+    are_values = all(isinstance(value, (bool, int, float)) for value in values)
+    return change if are_texts and are_values else None

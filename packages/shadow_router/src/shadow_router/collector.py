@@ -187,7 +187,7 @@ class Collector:
     async def _known(self, router_id: str) -> _Router:
         if router_id not in self._routers:
             tally = WriterTally(self._directory / f"{router_id}{SUFFIX}")
-            settled = await asyncio.to_thread(self._store.settled, router_id)
+            settled, _ = await asyncio.to_thread(self._store.known_of, router_id)
             router = _Router(router_id, tally, taken=settled + tally.value)
             self._routers.setdefault(router_id, router)
         return self._routers[router_id]
@@ -289,17 +289,25 @@ class Collector:
         page = await asyncio.to_thread(read_page, path)
         if page is not None:
             self._lanes.watch(page)
-        if page is None or page.is_alive:
+        if page is None or page.is_alive or not page.is_on_record:
             return
         router = self._routers.get(page.router_id)
         if router is not None:
             if router.is_connected or router.open or router.turn.locked():
                 return
             await self._writer.flush()
-        settled = await asyncio.to_thread(self._store.settled, page.router_id)
-        crashed = page.received - page.decided - page.dropped_writer - settled
-        fates = {**page.fates, Fate.DROPPED_WRITER: page.dropped_writer}
-        await self._writer.finalise(page.router_id, page.received, fates, crashed)
+        settled, unstored = await asyncio.to_thread(
+            self._store.known_of, page.router_id
+        )
+        # After a power cut a file may be older than the store: neither forgets.
+        unstored = max(page.dropped_writer, unstored)
+        crashed = page.received - page.decided - unstored - settled
+        if crashed < 0:
+            said = "the books of router {} are older than the store; {} more received"
+            logger.warning(said, page.router_id, -crashed)
+        received = page.received + max(-crashed, 0)
+        fates = {**page.fates, Fate.DROPPED_WRITER: unstored}
+        await self._writer.finalise(page.router_id, received, fates, max(crashed, 0))
         if router is not None:
             self._routers.pop(page.router_id).tally.close()
         path.unlink(missing_ok=True)

@@ -14,12 +14,14 @@ from shadow_router.crowd import Crowd
 from shadow_router.descriptors import Room, make_room
 from shadow_router.directory import (
     DirectoryLock,
+    fault_of,
     prepare_directory,
     read_key,
     socket_path,
     warn_if_open,
 )
 from shadow_router.drift_watch import DriftWatch
+from shadow_router.errors import StoreAway
 from shadow_router.hosts import guard_listener, url_of
 from shadow_router.hour import Hour
 from shadow_router.http_client import HttpClient, parse_origin
@@ -47,6 +49,7 @@ _NICENESS = 5
 #: Listeners, locks, routers, the store and six who read it at once, a recording, and
 #: what live and shadow are asked beside the copies.
 _RESERVED_DESCRIPTORS = 40
+_GUARD_EVERY_S = 1.0
 
 
 def run_collector(settings: Settings, lifeline: int | None) -> None:
@@ -110,11 +113,16 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
     switches = Switches(directory, settings.sample_rate)
     keys = prepare_keys(directory, settings.control_key_file)
     key = read_key(directory)
+    store.note_key(key)
     collector = Collector(
         settings, rules, directory, store, caller, switches, key, recorder
     )
-    await collector.start(meeting)
+    try:
+        await collector.start(meeting)
+    except OSError as error:
+        raise fault_of(error, str(meeting)) from None
     settle_memory()
+    guarding = asyncio.create_task(_guard(lock, stopped))
     identities = _identities(settings, rules, collector, switches)
     asking = asyncio.create_task(identities.run()) if watched(rules) else None
     hour = Hour(lambda: count_now(directory, settings.store_url))
@@ -145,7 +153,7 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
         # The router has lost its parent too and is handing over what it has left.
         await _wait_for_routers(collector, settings.grace_s)
     await server.stop(lambda: None, grace_s=0.5)
-    for task in filter(None, (asking, counting, watching)):
+    for task in filter(None, (asking, counting, watching, guarding)):
         task.cancel()
         await asyncio.wait([task])
     identities.close()
@@ -153,8 +161,11 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
     await collector.stop(settings.grace_s)
     shadow.close()
     store.close()
+    is_gone = not lock.is_in_place
     lock.release()
     logger.info("collector: stopped")
+    if is_gone:
+        raise StoreAway(f"{directory} was removed while it was in use")
 
 
 def _identities(
@@ -169,6 +180,13 @@ def _identities(
     clients = {role: HttpClient(parse_origin(url)) for role, url in urls.items()}
     note = collector.note_identity
     return IdentityWatch(clients, rules.identity, note, may_ask)
+
+
+async def _guard(lock: DirectoryLock, stopped: asyncio.Event) -> None:
+    """Stop once the data directory is no longer there: files in it are nobody's."""
+    while lock.is_in_place:
+        await asyncio.sleep(_GUARD_EVERY_S)
+    stopped.set()
 
 
 async def _wait_for_routers(collector: Collector, grace_s: float) -> None:

@@ -7,7 +7,6 @@ body is JSON and the Origin our own is asked for besides.
 
 import hmac
 import json
-import os
 import re
 import secrets
 from pathlib import Path
@@ -21,6 +20,7 @@ from shadow_router.asgi import (
     send_body,
     send_head,
 )
+from shadow_router.directory import fault_of, make_if_blank
 from shadow_router.errors import KeysUnreadable, RunClosed
 from shadow_router.forwarding import read_body
 from shadow_router.permissions import fault_of_file, fault_of_folders
@@ -51,15 +51,18 @@ def prepare_keys(directory: Path, given: Path | None) -> Path:
     ------
     KeysUnreadable
         If it cannot be read or holds no key, or others may change or replace it.
+    SettingsInvalid, StoreAway
+        If it cannot be made.
     """
     path = given or directory / KEY_NAME
     # One in the data directory is as safe as all that is there.
     if given is not None and (fault := _fault_of_place(given)):
         raise KeysUnreadable(f"{given}: {fault}")
-    if given is None and not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "w", encoding="ascii") as file:
-            file.write(f"local {secrets.token_urlsafe(32)}\n")
+    if given is None:
+        try:
+            make_if_blank(path, f"local {secrets.token_urlsafe(32)}\n".encode("ascii"))
+        except OSError as error:
+            raise fault_of(error, str(path)) from None
     read_keys(path)
     return path
 

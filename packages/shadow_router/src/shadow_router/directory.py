@@ -1,5 +1,6 @@
 """The data directory: where the two processes meet, and who may write to it."""
 
+import errno
 import fcntl
 import os
 import secrets
@@ -7,7 +8,13 @@ from pathlib import Path
 
 from loguru import logger
 
-from shadow_router.errors import DataDirectoryBusy, SettingsInvalid
+from shadow_router.drafts import create_whole
+from shadow_router.errors import (
+    DataDirectoryBusy,
+    SettingsInvalid,
+    ShadowRouterError,
+    StoreAway,
+)
 from shadow_router.permissions import is_open_to_others
 
 _SOCKET_NAME = "collector.sock"
@@ -16,6 +23,16 @@ _KEY_NAME = "inputs.key"
 _KEY_BYTES = 32
 #: `sun_path` of a Unix socket holds 108 bytes on Linux, 104 elsewhere.
 _LONGEST_SOCKET_PATH = 100
+#: What a disk says that is full, or has gone bad: nothing that a setting is wrong with.
+_OF_THE_DISK = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+)
+
+
+def fault_of(error: OSError, what: str) -> ShadowRouterError:
+    """Return the error of ours: one to be tried again if it is the disk's."""
+    kind = StoreAway if error.errno in _OF_THE_DISK else SettingsInvalid
+    return kind(f"{what}: {error.strerror}")
 
 
 class DirectoryLock:
@@ -26,10 +43,16 @@ class DirectoryLock:
     ------
     DataDirectoryBusy
         If another process holds it.
+    SettingsInvalid, StoreAway
+        If its file cannot be made.
     """
 
     def __init__(self, directory: Path) -> None:
-        self._file = (directory / _LOCK_NAME).open("w")
+        self._path = directory / _LOCK_NAME
+        try:
+            self._file = self._path.open("w")
+        except OSError as error:
+            raise fault_of(error, f"SHADOW_ROUTER_DATA_DIR: {self._path}") from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -38,6 +61,14 @@ class DirectoryLock:
                 f"{directory} already has a collector (SHADOW_ROUTER_DATA_DIR)"
             ) from None
 
+    @property
+    def is_in_place(self) -> bool:
+        """Return whether the directory is still the one that was locked."""
+        try:
+            return os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))
+        except OSError:
+            return False
+
     def release(self) -> None:
         """Let another collector have the directory."""
         self._file.close()
@@ -45,12 +76,13 @@ class DirectoryLock:
 
 def has_collector(directory: Path) -> bool:
     """Return whether a collector runs on the directory now."""
-    if not directory.exists():
-        return False
     try:
-        DirectoryLock(directory).release()
-    except DataDirectoryBusy:
+        with (directory / _LOCK_NAME).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    except OSError:
+        return False
     return False
 
 
@@ -60,15 +92,13 @@ def prepare_directory(directory: Path) -> Path:
 
     Raises
     ------
-    SettingsInvalid
+    SettingsInvalid, StoreAway
         If it cannot be made.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise SettingsInvalid(
-            f"SHADOW_ROUTER_DATA_DIR: {directory}: {error.strerror}"
-        ) from None
+        raise fault_of(error, f"SHADOW_ROUTER_DATA_DIR: {directory}") from None
     return directory
 
 
@@ -92,24 +122,36 @@ def read_key(directory: Path) -> bytes:
 
     Raises
     ------
-    SettingsInvalid
+    SettingsInvalid, StoreAway
         If it cannot be read or made.
     """
     path = directory / _KEY_NAME
     try:
-        try:
-            made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            key = path.read_bytes()
-        else:
-            key = secrets.token_bytes(_KEY_BYTES)
-            with open(made, "wb") as file:
-                file.write(key)
+        make_if_blank(path, secrets.token_bytes(_KEY_BYTES))
+        key = path.read_bytes()
     except OSError as error:
-        raise SettingsInvalid(f"{path}: {error.strerror}") from None
+        raise fault_of(error, str(path)) from None
     if len(key) != _KEY_BYTES:
         raise SettingsInvalid(f"{path}: {len(key)} bytes instead of {_KEY_BYTES}")
     return key
+
+
+def make_if_blank(path: Path, content: bytes) -> None:
+    """
+    Make a file that a start makes for itself, unless it is there.
+
+    A full disk or a power cut may have left one that holds nothing: it is made anew.
+    """
+    try:
+        is_blank = not path.read_bytes().strip(b"\0 \t\r\n")
+    except FileNotFoundError:
+        pass
+    else:
+        if not is_blank:
+            return
+        logger.warning("{} held nothing and is made anew", path)
+        path.unlink()
+    create_whole(path, content)
 
 
 def socket_path(directory: Path) -> Path:

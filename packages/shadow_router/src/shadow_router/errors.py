@@ -11,14 +11,13 @@ ShadowRouterError
 ├── PinUnusable           a pin or its wheel is not as it must be
 ├── PromotionRefused      a pin may not move; carries the reason
 ├── PromotionFailed       a pin could not be moved: no file has changed
-├── SwitchesUnreadable    the file of the switches is damaged, or of another version
 ├── RunClosed             a switch of a run that has ended
 ├── KeysUnreadable        the file of control keys is missing or wrong
 ├── LabelsRefused         true labels cannot be read, or the collector refuses them
 ├── KnownInvalid          the file of known discrepancies is wrong
 ├── RecordingUnreadable   a recording is missing, damaged or of another version
 ├── ServiceUnreachable    a replay has nobody to send to
-├── StoreAway             the store cannot be opened now; trying again may help
+├── StoreAway             the store's place is full or out of reach; try again
 ├── FrameInvalid          bytes from the other process are not a frame
 ├── AnswerUnreadable      an answer cannot be compared; carries the reason
 └── UpstreamFailed        a request to live or shadow has no complete answer
@@ -87,7 +86,7 @@ class DataDirectoryMissing(ShadowRouterError):
 
 
 class StoreAway(ShadowRouterError):
-    """Raised when the store cannot be opened now: full, locked or out of reach."""
+    """Raised when store or data directory cannot be used now: full, locked, away."""
 
 
 class StoreUnreadable(ShadowRouterError):
@@ -104,10 +103,6 @@ class PromotionRefused(ShadowRouterError):
 
 class PromotionFailed(ShadowRouterError):
     """Raised when files cannot be written; they are as they were."""
-
-
-class SwitchesUnreadable(ShadowRouterError):
-    """Raised when the switches are kept in a way this version cannot read."""
 
 
 class RunClosed(ShadowRouterError):

@@ -115,6 +115,8 @@ class Evidence:
     inputs_per_s: float | None = 0.0
     #: Without a password, to be named where nobody answers.
     shadow_url: str = UNNAMED
+    #: Why these numbers themselves cannot be believed.
+    faults: tuple[str, ...] = ()
 
     @property
     def refused(self) -> float:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -14,6 +14,7 @@ from shadow_router.diagnosis import Diagnosis, diagnose
 from shadow_router.drift import Drift
 from shadow_router.evidence import UNNAMED
 from shadow_router.hour import Span
+from shadow_router.known import load_known
 from shadow_router.records import Fate
 from shadow_router.settings import Settings, shown_url
 from shadow_router.store import Details, Filter, Moment, read_details
@@ -107,7 +108,12 @@ def gather(
         If no collector has ever run on the directory.
     """
     url = shown_url(setting.shadow_url) if setting.shadow_url else UNNAMED
-    summary = summarise(directory, setting.store_url, url)
+    known = load_known(directory)
+    summary = replace(
+        summarise(directory, setting.store_url, url),
+        known=known.entries,
+        known_fault=known.fault,
+    )
     skip = (asked.page - 1) * per_page
     details = read_details(directory, asked.wanted, skip, per_page, setting.store_url)
     tallies = summary.evidence.tallies
@@ -144,6 +150,13 @@ def read_blame(path: Path) -> dict[str, Any] | None:
     """Return what the blame task wrote, None if it did not or it cannot be read."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        steps = [
+            (one["name"], one["differs"], one["said"]) for one in document["steps"]
+        ]
+        inputs, first = document["inputs"], document["first"]
+    except (OSError, ValueError, RecursionError, TypeError, KeyError):
         return None
-    return document if isinstance(document, dict) and "steps" in document else None
+    texts = (text for name, _, said in steps for text in (name, said))
+    are_texts = all(isinstance(text, str) for text in texts)
+    is_known = isinstance(inputs, int) and isinstance(first, (str, type(None)))
+    return dict(document) if are_texts and is_known else None

@@ -6,8 +6,8 @@ ones are left to look at. What is not to count at all belongs into the rules, as
 `ignore` or a threshold, where it is part of the verdict's digest.
 """
 
+import fcntl
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -16,11 +16,14 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from shadow_router.drafts import replace_whole
 from shadow_router.errors import KnownInvalid
 from shadow_router.records import DISCREPANCIES, Fate
 
 FILE_NAME = "known.jsonl"
-_MOST_BYTES = 1024 * 1024
+_LOCK_NAME = "known.lock"
+#: A report looks through all of them each time.
+_MOST_BYTES, _MOST_LINES = 1024 * 1024, 10_000
 
 Text = Annotated[str, Field(max_length=1000)]
 
@@ -51,25 +54,41 @@ class Seen:
     detail: str
 
 
-def load_known(directory: Path) -> tuple[Known, ...]:
-    """
-    Return the known discrepancies of a data directory, expired ones too.
+@dataclass(frozen=True, slots=True)
+class KnownList:
+    """The known discrepancies, expired ones too, and what of their file is unread."""
 
-    Raises
-    ------
-    KnownInvalid
-        If the file cannot be read; one line that names file, line, field and reason.
-    """
+    entries: tuple[Known, ...] = ()
+    #: In one line, empty for nothing; it keeps nobody from a report.
+    fault: str = ""
+
+
+def load_known(directory: Path) -> KnownList:
+    """Return the known discrepancies of a data directory, as far as they are read."""
     path = directory / FILE_NAME
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise KnownInvalid(f"{path}: more than {_MOST_BYTES} bytes")
-        lines = path.read_bytes().splitlines()
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
     except FileNotFoundError:
-        return ()
+        return KnownList()
     except OSError as error:
-        raise KnownInvalid(f"{path}: {error.strerror}") from None
-    return tuple(_parse(line, f"{path}:{at}") for at, line in enumerate(lines, start=1))
+        return KnownList(fault=f"{path}: {error.strerror}")
+    lines = content.splitlines()
+    faults = list[str]()
+    if len(content) > _MOST_BYTES or len(lines) > _MOST_LINES:
+        most = f"{_MOST_LINES:,} lines of {_MOST_BYTES:,} bytes together"
+        faults.append(f"{path}: no more than {most} are read")
+        # The last line may have been cut.
+        lines = lines[: min(len(lines) - 1, _MOST_LINES)]
+    entries, bad = list[Known](), list[str]()
+    for at, line in enumerate(lines, start=1):
+        try:
+            entries += [_parse(line, f"{path}:{at}")] if line.strip() else []
+        except KnownInvalid as error:
+            bad.append(str(error))
+    if bad:
+        faults.append(f"{len(bad):,} of {len(lines):,} lines are not read: {bad[0]}")
+    return KnownList(tuple(entries), "; ".join(faults))
 
 
 def _parse(line: str | bytes, where: str) -> Known:
@@ -104,19 +123,24 @@ def add_known(directory: Path, known: Known, today: date) -> None:
     Raises
     ------
     KnownInvalid
-        As `check_known` and `load_known` say, or if it cannot be written.
+        As `check_known` says, or if it cannot be written.
     """
     check_known(known, today)
-    load_known(directory)
     line = json.dumps(known.model_dump(mode="json"), ensure_ascii=False) + "\n"
     path = directory / FILE_NAME
     try:
-        # One write to the end: two at once do not mix.
-        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(file, line.encode())
-        finally:
-            os.close(file)
+        # Two at once must not each forget the other's.
+        with (directory / _LOCK_NAME).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            before = path.read_bytes() if path.exists() else b""
+            if before and not before.endswith(b"\n"):
+                before += b"\n"
+            content = before + line.encode()
+            is_full = before.count(b"\n") >= _MOST_LINES
+            if is_full or len(content) > _MOST_BYTES:
+                most = f"{_MOST_LINES:,} lines or {_MOST_BYTES:,} bytes"
+                raise KnownInvalid(f"{path}: is full, it holds {most}")
+            replace_whole(path, content)
     except OSError as error:
         raise KnownInvalid(f"{path}: {error.strerror}") from None
 

@@ -132,6 +132,9 @@ class Mirror(asyncio.Protocol):
         while True:
             self._closed.clear()
             try:
+                if not self._books.is_on_record:
+                    # The collector could not tell what became of a copy.
+                    raise FileNotFoundError
                 await loop.create_unix_connection(lambda: self, str(self._socket))
             except OSError:
                 await asyncio.sleep(pause)

@@ -212,6 +212,8 @@ def _entries(
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is not text"
         raise PromotionFailed(f"{places.changelog}: {reason} (--changelog)") from None
+    if old and not old.endswith(b"\n"):
+        old += b"\n"
     return {
         log: old + json.dumps(line).encode() + b"\n",
         places.changelog: with_entry(changelog, entry).encode(),

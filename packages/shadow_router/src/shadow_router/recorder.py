@@ -1,6 +1,7 @@
 """The log of exchanges of a running collector: compressed, rotating, capped."""
 
 import asyncio
+import contextlib
 import gzip
 import os
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from shadow_router.directory import warn_if_open
+from shadow_router.directory import fault_of, warn_if_open
 from shadow_router.errors import RecordingUnreadable, SettingsInvalid
 from shadow_router.recording import (
     Header,
@@ -55,10 +56,11 @@ class Log:
         self._remove_old()
 
     def close(self) -> None:
-        """End the present file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """End the present file; on a full disk it ends where it was."""
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):
+                file.close()
 
     def _begin(self) -> gzip.GzipFile:
         self._began = time.time()
@@ -66,8 +68,14 @@ class Log:
         self._path = self._directory / f"traffic-{stamp}.jsonl.gz"
         made = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.close(made)
-        file = gzip.open(self._path, "wb", compresslevel=6)
-        file.write(encode_header(self._header))
+        try:
+            file = gzip.open(self._path, "wb", compresslevel=6)
+            file.write(encode_header(self._header))
+            file.flush()
+        except OSError:
+            # A full disk takes names when it takes nothing else.
+            self._path.unlink()
+            raise
         return file
 
     def _remove_old(self) -> None:
@@ -130,7 +138,7 @@ def open_recorder(directory: Path, rules: Rules, cap: int, days: float) -> Recor
 
     Raises
     ------
-    SettingsInvalid
+    SettingsInvalid, StoreAway
         If it cannot be made, or the rules keep no inputs to replay.
     """
     if rules.keep_inputs != "values":
@@ -141,8 +149,8 @@ def open_recorder(directory: Path, rules: Rules, cap: int, days: float) -> Recor
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        reason = f"SHADOW_ROUTER_RECORD_DIR: {directory}: {error.strerror}"
-        raise SettingsInvalid(reason) from None
+        what = f"SHADOW_ROUTER_RECORD_DIR: {directory}"
+        raise fault_of(error, what) from None
     warn_if_open(directory)
     return Recorder(Log(directory, header_of(rules), cap, days))
 
@@ -161,12 +169,19 @@ def export(directory: Path, output: Path, requests: int) -> int:
     RecordingUnreadable
         If nothing was recorded there.
     """
-    pieces = [Recording(path) for path in sorted(directory.glob(_PATTERN))]
     lines: list[bytes] = []
     redacted: set[str] = set()
-    for piece in pieces:
+    for path in sorted(directory.glob(_PATTERN)):
+        try:
+            piece = Recording(path)
+        except RecordingUnreadable as error:
+            logger.warning("left out: {}", error)
+            continue
         redacted.update(piece.header.redacted)
-        lines += (encode_exchange(x) for x in piece.exchanges() if x is not None)
+        found = list(piece.exchanges())
+        lines += (encode_exchange(x) for x in found if x is not None)
+        if damaged := found.count(None):
+            logger.warning("left out: {:,} damaged lines of {}", damaged, path)
         del lines[:-requests]
     if not lines:
         raise RecordingUnreadable(directory, "nothing has been recorded here")

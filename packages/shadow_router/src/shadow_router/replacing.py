@@ -3,9 +3,10 @@
 import contextlib
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from shadow_router.drafts import sync_folder, write_draft
 
 
 @contextlib.contextmanager
@@ -72,18 +73,9 @@ def _content(path: Path) -> bytes | None:
 
 
 def _draft(path: Path, content: bytes) -> Path:
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.draft")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            os.fchmod(descriptor, path.stat().st_mode & 0o777)
-        with open(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        draft.unlink()
-        raise
+    draft = write_draft(path, content)
+    with contextlib.suppress(FileNotFoundError):
+        draft.chmod(path.stat().st_mode & 0o777)
     return draft
 
 
@@ -92,8 +84,4 @@ def _put(path: Path, draft: Path | None) -> None:
         path.unlink(missing_ok=True)
     else:
         os.replace(draft, path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)

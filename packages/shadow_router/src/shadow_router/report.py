@@ -23,7 +23,7 @@ from shadow_router.asgi import (
 from shadow_router.bundle import as_json, drift_json
 from shadow_router.controls import KEY_NAME, PREFIX, read_keys
 from shadow_router.drift_watch import DriftWatch
-from shadow_router.errors import KeysUnreadable, StoreUnreadable
+from shadow_router.errors import KeysUnreadable, ShadowRouterError
 from shadow_router.findings import (
     BLAME_NAME,
     Findings,
@@ -107,6 +107,7 @@ class PrivateApp:
         self._hour = hour
         self._drift_watch = drift_watch
         self._guard = guard
+        self._known_fault = ""
         self._takers = {labels.PATH: takes_labels, marks.PATH: takes_marks}
         self._views: dict[str, tuple[Callable[[Findings], str], bytes]] = {
             "/": (render_page, _HTML),
@@ -165,13 +166,18 @@ class PrivateApp:
             hour=self._hour.spans,
             drift=self._drift_watch.drift,
         )
-        return gather(self._directory, setting, parse_query(query))
+        found = gather(self._directory, setting, parse_query(query))
+        if found.summary.known_fault != self._known_fault:
+            self._known_fault = found.summary.known_fault
+            if self._known_fault:
+                logger.warning("known discrepancies: {}", self._known_fault)
+        return found
 
     async def _show(self, send: Send, render: Callable[[], bytes], kind: bytes) -> None:
         try:
             # Reading the store takes milliseconds; the loop has exchanges to serve.
             body = await asyncio.to_thread(render)
-        except StoreUnreadable as error:
+        except ShadowRouterError as error:
             logger.error("no report: {}", error)
             await _send_problem(send, 503)
         else:

@@ -1,6 +1,7 @@
 """The router process, wired: what it is made of, and how it starts and stops."""
 
 import asyncio
+import contextlib
 
 import uvloop
 from loguru import logger
@@ -9,6 +10,7 @@ from shadow_router.app import RouterApp
 from shadow_router.books import RouterBooks, RunState
 from shadow_router.crowd import Crowd
 from shadow_router.directory import prepare_directory, socket_path
+from shadow_router.errors import StoreAway
 from shadow_router.hosts import guard_listener, url_of
 from shadow_router.http_client import HttpClient, parse_origin
 from shadow_router.mirror import Mirror, Selection
@@ -23,7 +25,7 @@ from shadow_router.settings import Settings
 from shadow_router.shedding import Shedder
 from shadow_router.switches import Switches
 
-_SHED_EVERY_S = 1.0
+_SHED_EVERY_S = _KEEP_EVERY_S = 1.0
 #: Listener, books and switches, the socket between the processes, the event loop.
 _RESERVED_DESCRIPTORS = 24
 
@@ -38,12 +40,15 @@ async def _router(settings: Settings, lifeline: int | None) -> None:
     # Each connection of a client may need one to live.
     room = room_for_clients(settings, each=2, reserved=_RESERVED_DESCRIPTORS)
     rules = rules_of(settings)
-    directory = prepare_directory(settings.data_dir)
+    directory = settings.data_dir
+    # A disk that has no room for a folder keeps no client from being served.
+    with contextlib.suppress(StoreAway):
+        prepare_directory(directory)
     meeting = socket_path(directory)
     listener = bind(
         settings.public_host, settings.public_port, "SHADOW_ROUTER_PUBLIC_PORT"
     )
-    switches = Switches(directory, settings.sample_rate)
+    switches = Switches(directory, settings.sample_rate, is_patient=True)
     switches.adopt(settings.sample_rate)
     if switches.state.is_closed:
         logger.warning("this run is closed: nothing is copied")
@@ -61,13 +66,16 @@ async def _router(settings: Settings, lifeline: int | None) -> None:
     settle_memory()
     handing = asyncio.create_task(mirror.run())
     shedding = asyncio.create_task(_shed(shedder, selection, books))
+    keeping = asyncio.create_task(_keep(books, switches))
     here = url_of(*listener.getsockname()[:2])
     logger.info("router: {} -> {}", here, settings.live_url)
     await stopped.wait()
     await server.stop(app.announce_stop, settings.grace_s)
     is_settled = await mirror.drain(settings.grace_s)
-    handing.cancel()
-    shedding.cancel()
+    for task in (handing, shedding, keeping):
+        task.cancel()
+    # A thread may still be at the books' disk.
+    await asyncio.wait([keeping])
     live.close()
     books.close(RunState.SETTLED if is_settled else RunState.UNCONFIRMED)
     logger.info("router: stopped")
@@ -81,3 +89,12 @@ async def _shed(shedder: Shedder, selection: Selection, books: RouterBooks) -> N
             selection.shed(share)
             books.note_shed(1 - share)
             logger.warning("live's p99: {:.0%} of the copies go", share)
+
+
+async def _keep(books: RouterBooks, switches: Switches) -> None:
+    """Have the books on the disk every second, and what had no room there before."""
+    while True:
+        await asyncio.sleep(_KEEP_EVERY_S)
+        books.keep()
+        switches.keep()
+        await asyncio.to_thread(books.sync)

@@ -9,20 +9,26 @@ from pathlib import Path
 from pydantic import SecretStr, ValidationError
 
 from shadow_router.accounts import Accounts, add_up, read_pages
+from shadow_router.balance import lasting_checks
+from shadow_router.books import Page
 from shadow_router.errors import StoreUnreadable
 from shadow_router.evidence import UNNAMED, Evidence
 from shadow_router.hour import Count
-from shadow_router.known import Known, Seen, known_by, load_known
+from shadow_router.known import Known, Seen, known_by
 from shadow_router.records import COMPARED, SKIPPED
 from shadow_router.rules import DEFAULT, Rules
 from shadow_router.store import (
     Discrepancy,
     LabelTotals,
     LatencySums,
+    Totals,
     labelled,
     read_totals,
 )
 from shadow_router.verdict import Verdict, judge
+
+#: A router whose books are taken over between the store and its file looks wrong once.
+_READINGS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,8 @@ class Summary:
     latencies: tuple[LatencySums, ...]
     #: What somebody has explained, expired entries too; no gate asks for it.
     known: tuple[Known, ...] = ()
+    #: What of their file could not be read, in one line.
+    known_fault: str = ""
 
     @property
     def today(self) -> date:
@@ -102,8 +110,7 @@ def summarise(
     DataDirectoryMissing
         If no collector has ever run on the directory.
     """
-    totals = read_totals(directory, store_url)
-    pages = read_pages(directory, totals.finals, totals.pages)
+    totals, pages, faults = _read(directory, store_url)
     accounts = add_up(totals.counters, totals.finals, pages)
     known = _known_rules(totals.rules)
     rules = known[-1] if known else DEFAULT
@@ -117,6 +124,7 @@ def summarise(
         lanes=totals.lanes,
         inputs_per_s=totals.inputs_per_s,
         shadow_url=shadow_url,
+        faults=(*faults, *totals.faults),
     )
     return Summary(
         at=time.time(),
@@ -129,8 +137,24 @@ def summarise(
         labels=totals.labels,
         confusion=totals.confusion,
         latencies=totals.latencies,
-        known=load_known(directory),
     )
+
+
+def _read(
+    directory: Path, store_url: SecretStr | None
+) -> tuple[Totals, tuple[Page, ...], tuple[str, ...]]:
+    """Return the store's sums, the routers' pages, and what is wrong with them."""
+    for _ in range(_READINGS):
+        totals = read_totals(directory, store_url)
+        pages = read_pages(directory, totals.finals, totals.pages)
+        checks = lasting_checks(totals.counters, totals.finals, pages)
+        wrong = [check.said for check in checks if not check.holds]
+        if not wrong:
+            break
+    if not wrong:
+        return totals, pages, ()
+    more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+    return totals, pages, (f"the books do not balance ({wrong[0]}{more})",)
 
 
 def count_now(directory: Path, store_url: SecretStr | None = None) -> Count:

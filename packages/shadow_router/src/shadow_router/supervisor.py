@@ -51,7 +51,10 @@ class Supervisor:
         was_told = self._stopping.is_set()
         self._stopping.set()
         # The router first: it hands over what it has left before the collector goes.
-        codes = [await self._end(router), await self._end(self._collector)]
+        codes = [
+            await self._end("router", router),
+            await self._end("collector", self._collector),
+        ]
         await keeping
         if EXIT_REFUSED in codes:
             return EXIT_REFUSED
@@ -68,15 +71,22 @@ class Supervisor:
         )
 
     async def _keep_collector(self) -> None:
-        """Start the collector again whenever it ends, until the stop."""
-        pause = _FIRST_PAUSE_S
+        """
+        Start the collector again whenever it ends, until the stop.
+
+        One that is refused at the first start ends it; later, clients are served.
+        """
+        pause, is_first = _FIRST_PAUSE_S, True
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
             code = await self._collector.wait()
-            if self._stopping.is_set() or code == EXIT_REFUSED:
+            if self._stopping.is_set():
                 return
-            logger.warning("the collector ended with {}; starting it again", code)
+            if code == EXIT_REFUSED and is_first:
+                return
+            is_first = False
+            logger.warning("the collector {}; starting it again", _said(code))
             was_brief = loop.time() - began < _LONGEST_PAUSE_S
             pause = min(2 * pause, _LONGEST_PAUSE_S) if was_brief else _FIRST_PAUSE_S
             with contextlib.suppress(TimeoutError):
@@ -84,14 +94,27 @@ class Supervisor:
                 return
             self._collector = await self._start("collector")
 
-    async def _end(self, child: Process) -> int:
+    async def _end(self, role: str, child: Process) -> int:
         with contextlib.suppress(ProcessLookupError):
             child.terminate()
         try:
-            return await asyncio.wait_for(child.wait(), self._patience_s)
+            code = await asyncio.wait_for(child.wait(), self._patience_s)
         except TimeoutError:
             child.kill()
-            return await child.wait()
+            code = await child.wait()
+        if code:
+            logger.error("the {} {}", role, _said(code))
+        return code
+
+
+def _said(code: int) -> str:
+    """Return in words how a process ended."""
+    if code >= 0:
+        return f"ended with code {code}"
+    try:
+        return f"died of {signal.Signals(-code).name}"
+    except ValueError:
+        return f"died of signal {-code}"
 
 
 def supervise(settings: Settings) -> int:

@@ -5,22 +5,25 @@ The state is a small file in the data directory, mapped into memory: every proce
 reads it with no system call, sees a change at once, and finds it again at its start.
 """
 
-import contextlib
 import mmap
 import os
-import secrets
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from loguru import logger
+
 from shadow_router.changes import ChangeLog, Value
-from shadow_router.errors import RunClosed, SwitchesUnreadable
+from shadow_router.drafts import create_whole
+from shadow_router.errors import RunClosed, StoreAway
+from shadow_router.mapping import map_shared
 
 _NAME = "switches"
 _MAGIC = 0x5348_4457_5357_0001
 # The layout of the file. A change of order is a new magic number.
 _MARK, _CHANGES, _FROM_SETTING, _RATE, _KILLED, _CLOSED = range(6)
-_SIZE = 6 * 8
+_LAYOUT = struct.Struct("=6q")
+_SIZE = _LAYOUT.size
 #: Rates are kept as whole numbers: one store to memory writes one.
 _RATE_UNIT = 10**9
 
@@ -43,24 +46,62 @@ class Switches:
     """
     The switches of a data directory, made with the sample rate of the settings.
 
+    A file that cannot be read is set aside. What it said is not known, so the new one
+    begins with the kill switch on: nothing is copied until somebody says so.
+
+    Parameters
+    ----------
+    directory : Path
+        The data directory.
+    sample_rate : float
+        Of the settings.
+    is_patient : bool
+        Whether to go on without a file, copying nothing, until `keep` has made it.
+
     Raises
     ------
-    SwitchesUnreadable
-        If the file is not one of this version.
+    StoreAway
+        If the file cannot be made or written to, and nobody is patient.
     """
 
-    def __init__(self, directory: Path, sample_rate: float) -> None:
+    def __init__(
+        self, directory: Path, sample_rate: float, is_patient: bool = False
+    ) -> None:
         self._log = ChangeLog(directory)
-        path = directory / _NAME
-        if not path.exists():
-            _create(path, round(sample_rate * _RATE_UNIT))
-        with path.open("r+b") as file:
-            if os.fstat(file.fileno()).st_size != _SIZE:
-                raise SwitchesUnreadable(f"{path} is not a file of this version")
-            self._map = mmap.mmap(file.fileno(), _SIZE)
+        self._path = directory / _NAME
+        self._rate = round(sample_rate * _RATE_UNIT)
+        self._is_kept = False
+        self._map = mmap.mmap(-1, _SIZE)
+        self._map[:] = _LAYOUT.pack(_MAGIC, -1, self._rate, self._rate, 1, 0)
         self._page = memoryview(self._map).cast("q")
-        if self._page[_MARK] != _MAGIC:
-            raise SwitchesUnreadable(f"{path} is not a file of this version")
+        try:
+            self._open()
+        except OSError as error:
+            fault = f"{self._path}: {error.strerror}"
+            if not is_patient:
+                raise StoreAway(fault) from None
+            logger.error("{}; nothing is copied without the switches", fault)
+
+    def keep(self) -> None:
+        """Take the file into use if it could not be before; asked every second."""
+        if not self._is_kept:
+            try:
+                self._open()
+                self.adopt(self._rate / _RATE_UNIT)
+            except OSError:
+                return
+            logger.warning("the switches are in use again: {}", self.state)
+
+    def _open(self) -> None:
+        # One process at a time: two must not make two files.
+        with self._log.turn():
+            _make(self._path, self._rate)
+            with self._path.open("r+b") as file:
+                shared = map_shared(file.fileno(), _SIZE)
+        self._page.release()
+        self._map.close()
+        self._map, self._page = shared, memoryview(shared).cast("q")
+        self._is_kept = True
 
     @property
     def changes(self) -> int:
@@ -131,30 +172,41 @@ class Switches:
 
 
 def read_state(directory: Path) -> SwitchState | None:
-    """Return where the switches of a data directory are, None if it has none."""
-    path = directory / _NAME
-    if not path.exists():
+    """Return where the switches of a data directory are, None if nothing tells."""
+    page = _read(directory / _NAME)
+    if page is None:
         return None
-    content = path.read_bytes()
-    if len(content) != _SIZE:
-        raise SwitchesUnreadable(f"{path} is not a file of this version")
-    page = struct.unpack("=6q", content)
     return SwitchState(
         page[_RATE] / _RATE_UNIT, bool(page[_KILLED]), bool(page[_CLOSED])
     )
+
+
+def _read(path: Path) -> tuple[int, ...] | None:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    if len(content) != _SIZE:
+        return None
+    page = _LAYOUT.unpack(content)
+    return page if page[_MARK] == _MAGIC else None
 
 
 def _shown(slot: int, value: int) -> Value:
     return value / _RATE_UNIT if slot == _RATE else bool(value)
 
 
-def _create(path: Path, rate: int) -> None:
-    content = (_MAGIC, 0, rate, rate, 0, 0)
-    draft = path.with_suffix(f".{secrets.token_hex(4)}.draft")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(struct.pack("=6q", *content))
-    # Whole from the moment it has its name; another process may have been first.
-    with contextlib.suppress(FileExistsError):
-        os.link(draft, path)
-    draft.unlink()
+def _make(path: Path, rate: int) -> None:
+    """Make the file if it is not there, or says nothing that this version knows."""
+    if _read(path) is not None:
+        return
+    is_there = path.exists()
+    if is_there:
+        aside = path.with_name(f"{_NAME}.unreadable")
+        os.replace(path, aside)
+        logger.error(
+            "the switches could not be read and are in {} now; nothing is copied "
+            "until `shadow-router control on`",
+            aside,
+        )
+    create_whole(path, _LAYOUT.pack(_MAGIC, 0, rate, rate, int(is_there), 0))

@@ -81,6 +81,7 @@ def measurement_gate(evidence: Evidence, rules: Rules = DEFAULT) -> Gate:
 
 
 def _faults(evidence: Evidence, rules: Rules) -> Iterator[str]:
+    yield from evidence.faults
     loss = loss_of(evidence.fates)
     if loss >= LOSS_LIMIT:
         allowed = f"it must be under {LOSS_LIMIT:.0%}"

@@ -16,6 +16,8 @@ identities = sa.Table(
     sa.Column("n", sa.BigInteger, nullable=False),
 )
 Seen = tuple[tuple[str, str], ...]
+#: Beside the roles: the key by which inputs are told apart, by its digest.
+KEY = "inputs.key"
 
 
 def write_identity(connection: sa.Connection, role: str, digest: str) -> None:
@@ -50,6 +52,15 @@ def joined(seen: Seen, digests: list[str]) -> Seen:
     if len(versions) == 1 or len(digests) == 1:
         return tuple((version, digest) for version in versions for digest in digests)
     return (*seen, *(("", digest) for digest in digests))
+
+
+def key_fault(connection: sa.Connection) -> tuple[str, ...]:
+    """Return what is wrong where inputs were told apart by more than one key."""
+    if not sa.inspect(connection).has_table(identities.name):
+        return ()
+    count = sa.select(sa.func.count()).where(identities.c.role == KEY)
+    keys = connection.scalar(count) or 0
+    return (f"inputs were told apart by {keys} keys ({KEY})",) if keys > 1 else ()
 
 
 def newest_ns(connection: sa.Connection) -> int | None:

@@ -18,7 +18,7 @@ from shadow_router.evidence import Lanes, Sketch, Tallies, Tried
 from shadow_router.records import Fate, Flow
 from shadow_router.store import migrating, schema
 from shadow_router.store.engine import FILE_NAME, open_engine, reason_of, shown_store
-from shadow_router.store.identity import newest_ns, with_digests
+from shadow_router.store.identity import key_fault, newest_ns, with_digests
 from shadow_router.store.labelling import LabelTotals, read_labels
 from shadow_router.store.lanes import read_lanes
 
@@ -71,6 +71,8 @@ class Totals:
     #: When the newest comparison's request came, in ns since 1970; None: there is none.
     newest_ns: int | None
     labels: LabelTotals
+    #: Why the sums cannot be believed.
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,7 @@ def read_totals(directory: Path, url: SecretStr | None = None) -> Totals:
             rules=tuple(connection.scalars(by_time)),
             newest_ns=newest_ns(connection),
             labels=read_labels(connection),
+            faults=key_fault(connection),
         )
 
 

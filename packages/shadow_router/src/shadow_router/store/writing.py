@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ from shadow_router.rules import Rules
 from shadow_router.store import migrating, schema
 from shadow_router.store.adding import add, insert_missing, put
 from shadow_router.store.engine import open_engine, told_when_away, writing
-from shadow_router.store.identity import write_identity
+from shadow_router.store.identity import KEY, write_identity
 from shadow_router.store.keeping import Keep, prune
 from shadow_router.store.labelling import Joined, TrueLabel, write_labels
 from shadow_router.store.lanes import Trials, begin_lanes, write_trials
@@ -101,6 +102,12 @@ class Store:
         with writing(self._engine) as connection:
             write_identity(connection, role, digest)
 
+    def note_key(self, key: bytes) -> None:
+        """Keep the digest of the key by which inputs are told apart from now on."""
+        digest = sha256(key).hexdigest()[:16]
+        with self._told(), writing(self._engine) as connection:
+            write_identity(connection, KEY, digest)
+
     def join_labels(self, given: Sequence[TrueLabel]) -> Joined:
         """Join true labels to the inputs they belong to."""
         with writing(self._engine) as connection:
@@ -177,14 +184,24 @@ class Store:
                 gone = sa.delete(table).where(table.c.router_id == router_id)
                 connection.execute(gone)
 
-    def settled(self, router_id: str) -> int:
-        """Return how many exchanges of a router have a committed fate."""
-        total = sa.select(sa.func.sum(schema.counters.c.n)).where(
-            schema.counters.c.router_id == router_id,
-            schema.counters.c.side == "collector",
+    def known_of(self, router_id: str) -> tuple[int, int]:
+        """
+        Return what is known here of the exchanges that a router handed over.
+
+        Returns
+        -------
+        tuple of int
+            How many have a committed fate, and how many were lost on their way here as
+            of the last commit.
+        """
+        c, flow = schema.counters.c, schema.flows.c
+        settled = sa.select(sa.func.sum(c.n)).where(
+            c.router_id == router_id, c.side == "collector"
         )
+        lost = sa.select(flow.dropped_writer).where(flow.router_id == router_id)
         with self._engine.begin() as connection:
-            return int(connection.execute(total).scalar() or 0)
+            found = connection.scalar(settled), connection.scalar(lost)
+        return int(found[0] or 0), int(found[1] or 0)
 
     def is_final(self, router_id: str) -> bool:
         """Return whether a router's books have been taken over already."""
