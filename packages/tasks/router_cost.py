@@ -84,7 +84,7 @@ def compare(load: Load, upstreams: Upstreams, rounds: int) -> None:
     found: dict[str, list[Figures]] = {proxy.name: [] for proxy in PROXIES}
     for number in range(1, rounds + 1):
         for proxy in PROXIES:
-            print(f"round {number} of {rounds}: {proxy.name}", file=sys.stderr)
+            print(f"round {number} of {rounds}: {proxy.name}", flush=True)
             with proxy.running(upstreams) as started:
                 found[proxy.name].append(measure(load, started))
     for line in table(found):

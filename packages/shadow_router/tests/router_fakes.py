@@ -97,7 +97,9 @@ class FakeServer:
     async def _serve(self):
         self._stop = asyncio.Event()
         self._tasks = set()
-        server = await asyncio.start_server(self._talk, "127.0.0.1", 0, backlog=1024)
+        server = await asyncio.start_server(
+            self._talk, "127.0.0.1", self.port, backlog=1024
+        )
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()

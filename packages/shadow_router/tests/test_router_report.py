@@ -7,7 +7,7 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from router_fakes import ANSWER, FakeServer, answer_bytes
-from router_system import System, post_many, wait_until
+from router_system import System, free_port, post_many, wait_until
 
 from shadow_router.page import ASSETS, POLICY
 from shadow_router.records import Fate
@@ -210,3 +210,26 @@ def test_bodies_are_capped_and_rows_are_not_when_all_differ(live, start):
 
             wait_until(lambda: count("discrepancies") == 100, what="the pruning")
             assert count("comparisons") == 250
+
+
+def test_report_says_that_nobody_answers_while_the_shadow_is_away(live, start):
+    shadow = FakeServer()
+    shadow.port = free_port()
+    said = f"nobody answers at {shadow.url}"
+    system = start(live.url, shadow.url)
+
+    def reads(path="/report.json"):
+        return system.private_get(path)[1]
+
+    # Before any traffic, and after some: what counts is who listens now.
+    assert json.loads(reads())["verdict"]["reason"].startswith(f"{said}; ")
+    with shadow:
+        assert said not in reads() + reads("/")
+        post_many(system, 5)
+        system.settled_fates()
+        assert said not in reads() + reads("/")
+    assert json.loads(reads())["verdict"]["reason"].startswith(f"{said}; ")
+    assert said in reads("/")
+    # The kill switch has the shadow left alone altogether.
+    system.run("control", "off")
+    assert said not in reads()

@@ -119,7 +119,8 @@ def _train(options: argparse.Namespace) -> int:
         print(f"iris-model: {reason}", file=sys.stderr)
         return 1
     config = load_config(options.config or PACKAGED_CONFIG)
-    console = Console(stderr=True)
+    # tox paints red what arrives on standard error.
+    console = Console()
     with Progress(console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("cross-validating", total=None)
         training = train(
@@ -133,7 +134,7 @@ def _train(options: argparse.Namespace) -> int:
         from iris_model.report import write_report
 
         write_report(training, options.report)
-        print(f"report: {options.report}", file=sys.stderr)
+        print(f"report: {options.report}")
     return 0
 
 

@@ -117,6 +117,8 @@ class Evidence:
     shadow_url: str = UNNAMED
     #: Why these numbers themselves cannot be believed.
     faults: tuple[str, ...] = ()
+    #: Whether nobody listens there now, as far as the collector knows.
+    is_shadow_away: bool = False
 
     @property
     def refused(self) -> float:
@@ -125,10 +127,10 @@ class Evidence:
 
     @property
     def is_shadow_absent(self) -> bool:
-        """Return whether nobody has ever answered there."""
+        """Return whether nobody answers there now, or nobody ever has."""
         answered = (*COMPARED, Fate.CONTRACT_BREAK, *FAILED)
         others = sum(self.fates.get(fate, 0) for fate in answered) - self.refused
-        return self.refused > 0 and not others
+        return self.is_shadow_away or self.refused > 0 and not others
 
 
 def scaled(evidence: Evidence, factor: float) -> Evidence:

@@ -44,6 +44,8 @@ class Setting:
 
     live_url: str = ""
     shadow_url: str = ""
+    #: Whether nobody listens at the shadow's address; only the collector looks.
+    is_shadow_away: bool = False
     controls: SwitchState | None = None
     changes: tuple[Change, ...] = ()
     store_url: SecretStr | None = None
@@ -110,7 +112,7 @@ def gather(
     url = shown_url(setting.shadow_url) if setting.shadow_url else UNNAMED
     known = load_known(directory)
     summary = replace(
-        summarise(directory, setting.store_url, url),
+        summarise(directory, setting.store_url, url, setting.is_shadow_away),
         known=known.entries,
         known_fault=known.fault,
     )

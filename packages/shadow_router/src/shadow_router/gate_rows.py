@@ -56,7 +56,8 @@ def gate_rows(verdict: Verdict, inputs_per_s: float | None) -> Iterator[GateRow]
 
 
 def _missing(gate: Gate, verdict: Verdict, inputs_per_s: float | None) -> str:
-    if gate.name not in verdict.missing:
+    # Where there are no parts, the reason is that there is no evidence.
+    if gate.name not in verdict.missing or not gate.parts:
         return ""
     inputs = verdict.missing[gate.name]
     if not gate.has_evidence:

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from loguru import logger
@@ -33,7 +34,7 @@ from shadow_router.findings import (
 )
 from shadow_router.hosts import HostGuard
 from shadow_router.hour import Hour
-from shadow_router.http_client import parse_origin
+from shadow_router.http_client import Origin, parse_origin
 from shadow_router.metrics import render_metrics, render_state
 from shadow_router.page import (
     ASSETS,
@@ -47,6 +48,8 @@ from shadow_router.summary import summarise
 from shadow_router.switches import Switches
 
 _READY_S = 1.0
+#: A page is not kept waiting for a shadow that says nothing.
+_LOOK_S = 0.25
 _HTML = b"text/html; charset=utf-8"
 _JSON = b"application/json"
 _METRICS = b"text/plain; version=0.0.4; charset=utf-8"
@@ -97,6 +100,7 @@ class PrivateApp:
         guard: HostGuard | None = None,
     ) -> None:
         self._live = parse_origin(settings.live_url)
+        self._shadow = parse_origin(settings.shadow_url)
         self._directory = directory
         self._store_url = settings.store_url
         self._has_router = has_router
@@ -142,7 +146,8 @@ class PrivateApp:
         elif path in self._views:
             render, kind = self._views[path]
             query = scope["query_string"].decode("latin-1")
-            await self._show(send, lambda: render(self._find(query)).encode(), kind)
+            found = partial(self._find, query, await self._is_shadow_away())
+            await self._show(send, lambda: render(found()).encode(), kind)
         else:
             await _send_problem(send, 404)
 
@@ -155,12 +160,13 @@ class PrivateApp:
         told = render_state(state, is_open, shed, self._has_router())
         return render_metrics(summary) + told
 
-    def _find(self, query: str) -> Findings:
+    def _find(self, query: str, is_shadow_away: bool) -> Findings:
         setting = setting_of(self._settings, self._directory / BLAME_NAME)
         keys = self._settings.control_key_file or self._directory / KEY_NAME
         fault = _key_fault(keys)
         setting = dataclasses.replace(
             setting,
+            is_shadow_away=is_shadow_away,
             key_place=str(keys),
             key_fault=fault,
             hour=self._hour.spans,
@@ -183,9 +189,15 @@ class PrivateApp:
         else:
             await _send(send, body, kind)
 
+    async def _is_shadow_away(self) -> bool:
+        # Whoever has stopped calling the shadow has it left alone altogether.
+        if self._switches.state.is_killed:
+            return False
+        return not await _is_reachable(self._shadow, _LOOK_S)
+
     async def _readyz(self, send: Send) -> None:
         """Say whether clients can be served; the shadow has no part in that."""
-        router, live = self._has_router(), await self._is_live_reachable()
+        router, live = self._has_router(), await _is_reachable(self._live)
         document = {
             "status": "ready" if router and live else "not ready",
             "router": "connected" if router else "not connected",
@@ -194,16 +206,15 @@ class PrivateApp:
         status = 200 if router and live else 503
         await _send(send, json.dumps(document).encode(), _JSON, status)
 
-    async def _is_live_reachable(self) -> bool:
-        try:
-            async with asyncio.timeout(_READY_S):
-                _, writer = await asyncio.open_connection(
-                    self._live.host, self._live.port
-                )
-        except (OSError, TimeoutError):
-            return False
-        writer.close()
-        return True
+
+async def _is_reachable(origin: Origin, within_s: float = _READY_S) -> bool:
+    try:
+        async with asyncio.timeout(within_s):
+            _, writer = await asyncio.open_connection(origin.host, origin.port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
 
 
 def _key_fault(path: Path) -> str:

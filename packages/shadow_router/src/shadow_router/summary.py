@@ -64,9 +64,10 @@ class Summary:
 
     def named_versions(self, role: str) -> list[str]:
         """Return a role's versions as a person reads them, or why there are none."""
+        seen = list(map(shown_version, self.versions[role]))
         if role == "shadow" and self.evidence.is_shadow_absent:
-            return [f"nobody answers at {self.evidence.shadow_url}"]
-        return list(map(shown_version, self.versions[role])) or ["not seen yet"]
+            seen.append(f"nobody answers at {self.evidence.shadow_url}")
+        return seen or ["not seen yet"]
 
     @property
     def unique_inputs(self) -> int:
@@ -91,7 +92,10 @@ class Summary:
 
 
 def summarise(
-    directory: Path, store_url: SecretStr | None = None, shadow_url: str = UNNAMED
+    directory: Path,
+    store_url: SecretStr | None = None,
+    shadow_url: str = UNNAMED,
+    is_shadow_away: bool = False,
 ) -> Summary:
     """
     Return the summary of a run.
@@ -104,6 +108,8 @@ def summarise(
         Of the store that other machines share, if any: their numbers are in it.
     shadow_url : str
         To be named where nobody answers.
+    is_shadow_away : bool
+        Whether nobody answers there now.
 
     Raises
     ------
@@ -125,6 +131,7 @@ def summarise(
         inputs_per_s=totals.inputs_per_s,
         shadow_url=shadow_url,
         faults=(*faults, *totals.faults),
+        is_shadow_away=is_shadow_away,
     )
     return Summary(
         at=time.time(),
