@@ -33,6 +33,7 @@ from iris_api.schemas import build_schemas
 from iris_api.server import build_server, open_listener
 from iris_api.settings import Settings, load_settings
 from iris_api.spans import Spans, open_spans
+from iris_api.systems import refuse_other_systems
 from iris_api.talk import set_up_talk
 from iris_api.turn import Turn
 
@@ -86,6 +87,7 @@ def create_app(
 
 def main() -> None:
     """Serve until stopped, or make a key; end with one line if that cannot be."""
+    refuse_other_systems("iris-api")
     arguments = _parse_arguments()
     os.umask(UMASK)
     try:

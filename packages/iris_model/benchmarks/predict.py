@@ -23,8 +23,7 @@ STUDYING = (
 )
 PROBE = (
     "import time; t = time.perf_counter(); {0}; t = time.perf_counter() - t; "
-    "import os; pages = int(open('/proc/self/statm').read().split()[1]); "
-    "print(t, pages * os.sysconf('SC_PAGE_SIZE') / 1e6)"
+    "import psutil; print(t, psutil.Process().memory_info().rss / 1e6)"
 )
 
 

@@ -228,9 +228,9 @@ def test_score_writes_the_same_bytes_when_they_go_to_the_disk_under_way(
     tmp_path: Path, large: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     score(str(large / "rows.csv"), str(tmp_path / "at_end.csv"))
-    settled, settle = [], os.fdatasync
+    settled, settle = [], files.settle
     monkeypatch.setattr(files, "SETTLED_BYTES", 1 << 20)
-    monkeypatch.setattr(os, "fdatasync", lambda file: settled.append(settle(file)))
+    monkeypatch.setattr(files, "settle", lambda file: settled.append(settle(file)))
     score(str(large / "rows.csv"), str(tmp_path / "under_way.csv"))
     at_end, under_way = tmp_path / "at_end.csv", tmp_path / "under_way.csv"
     assert len(settled) > 3

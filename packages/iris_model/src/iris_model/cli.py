@@ -21,6 +21,7 @@ from iris_model import __version__
 from iris_model.drift_command import add_drift_command
 from iris_model.errors import InvalidRows, IrisModelError, RowProblem
 from iris_model.records_command import add_records_command
+from iris_model.systems import refuse_other_systems
 
 if TYPE_CHECKING:
     from iris_model.score import Summary
@@ -38,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments : list of str, optional
         Those of the process when left out.
     """
+    refuse_other_systems("iris-model")
     # Before onnxruntime is imported, which would write to the home folder and send.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     options = _build_parser().parse_args(arguments)

@@ -20,6 +20,7 @@ from dask.utils import natural_sort_key
 from fsspec.implementations.local import LocalFileSystem
 
 from iris_model.errors import ScoringFailed
+from iris_model.machine import settle
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -231,8 +232,7 @@ class _SettledFile(io.FileIO):
         self.unsettled += written
         if self.unsettled >= SETTLED_BYTES:
             self.unsettled = 0
-            os.fdatasync(self.fileno())
-            os.posix_fadvise(self.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            settle(self.fileno())
         return written
 
 

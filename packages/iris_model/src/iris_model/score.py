@@ -12,7 +12,6 @@ import contextlib
 import functools
 import itertools
 import logging
-import os
 import tempfile
 import time
 from collections import Counter, deque
@@ -31,6 +30,7 @@ from iris_model.csv_source import open_csv
 from iris_model.errors import ArtefactMismatch, IrisModelError, ScoringFailed
 from iris_model.files import find_files, find_target, whole_file
 from iris_model.lines import count_rows
+from iris_model.machine import usable_cores
 from iris_model.model import IrisModel, load
 from iris_model.parquet_source import open_parquet
 from iris_model.sources import Piece, Rows, Source, check_columns
@@ -245,7 +245,7 @@ def _local_threads(folder: str) -> LocalCluster:
     with dask.config.set(quiet):
         return LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=1,
-            threads_per_worker=len(os.sched_getaffinity(0)),
+            threads_per_worker=usable_cores(),
             processes=False,
             dashboard_address="127.0.0.1:0",
             worker_dashboard_address="127.0.0.1:0",

@@ -13,6 +13,7 @@ from loguru import logger
 from shadow_router import __version__, flips_command, label_command, pin_commands
 from shadow_router.errors import DataDirectoryMissing, ShadowRouterError, StoreAway
 from shadow_router.permissions import UMASK
+from shadow_router.systems import refuse_other_systems
 
 #: Discrepancies in a file, with their bodies, and in the JSON, without.
 _IN_A_FILE, _IN_A_BUNDLE = 100, 50
@@ -273,6 +274,7 @@ app.command()(pin_commands.rollback)
 
 def main() -> None:
     """Run the command; errors of ours are one line and exit code 78."""
+    refuse_other_systems("shadow-router")
     os.umask(UMASK)
     logger.remove()
     # No traceback may quote what a client sent.
