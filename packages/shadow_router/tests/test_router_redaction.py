@@ -11,7 +11,7 @@ from router_fakes import ANSWER, FakeServer, answer_bytes
 from shadow_router.comparisons import comparison_of
 from shadow_router.records import Exchange, Observation
 from shadow_router.redaction import WITHHELD, Redactor
-from shadow_router.rules import Redact, Rules
+from shadow_router.rules import OPEN_INFERENCE, Redact, Rules
 
 CANARY = "CANARY-4f1d"
 #: A number is looked for in its own spelling.
@@ -283,12 +283,75 @@ def test_inputs_are_not_kept_when_the_policy_says_so(policy, left):
     live = {**ANSWER, "predictions": [{**ANSWER["predictions"][0], "seen": []}]}
     item = kept(body, rules, flipped(seen=[5.125, 7.25]), live=live)
     document = json.loads(item.shadow.body)["predictions"][0]
-    assert document["seen"] == ["[redacted]", 7.25]
+    # Numbers are functions of the input, whether they quote it or not.
+    assert document["seen"] == ["[redacted]", "[redacted]"]
+    assert set(document["probabilities"].values()) == {"[redacted]"}
+    assert document["label"] == "versicolor"
     if policy == "hash":
         left = item.exchange.request_body
         digest = item.units[0].digest.hex()
         assert json.loads(left) == {"request": digest, "rows": [digest]}
     assert item.exchange.request_body == left
+
+
+WITHHOLDING = (Rules(keep_inputs="none"), Rules(keep_inputs="hash"))
+
+
+@pytest.mark.parametrize("rules", [*WITHHOLDING, redacting("who")])
+def test_functions_of_an_input_are_rounded_when_it_is_withheld(rules):
+    item = kept({"inputs": [{"x": 5.125, "who": "adam"}]}, rules, flipped())
+    # 0.9 to 0.1 at live, 0.2 to 0.8 at the shadow.
+    (row,) = item.difference.rows
+    assert (row.total_variation, row.margin) == (1.0, 0.5)
+    assert item.difference.max_delta == 1.0
+    assert item.units[0].row == row and row.is_flip
+
+
+@pytest.mark.parametrize("rules", [Rules(), redacting(parameters=("token",))])
+def test_functions_of_an_input_are_exact_when_it_is_kept(rules):
+    item = kept({"inputs": [{"x": 5.125}]}, rules, flipped())
+    (row,) = item.difference.rows
+    assert (row.total_variation, row.margin) == pytest.approx((0.7, 0.8))
+    assert json.loads(item.live.body) == ANSWER
+
+
+@pytest.mark.parametrize("rules", [*WITHHOLDING, redacting("who")])
+def test_recordings_hold_no_numbers_of_answers_when_inputs_are_withheld(rules):
+    asked = exchange({"inputs": [{"x": 5.125, "who": "adam"}]})
+    left = json.loads(Redactor(rules, KEY).exchange(asked).live_body)
+    assert set(left["predictions"][0]["probabilities"].values()) == {"[redacted]"}
+    assert left["predictions"][0]["label"] == "setosa"
+
+
+@pytest.mark.parametrize("label", [0.98471, [0.98471], {"of": 0.98471}])
+def test_a_label_that_is_none_is_withheld_when_inputs_are(label):
+    shadow = {**ANSWER, "predictions": [{**ANSWER["predictions"][0], "label": label}]}
+    item = kept({"inputs": [{"x": 5.125}]}, WITHHOLDING[0], shadow)
+    assert item.difference.fate == "contract_break"
+    assert b"0.98" not in item.shadow.body
+
+
+def test_answers_of_open_inference_keep_labels_alone_when_inputs_are_withheld():
+    rules = Rules(keep_inputs="none", paths=OPEN_INFERENCE)
+
+    def answer(label, share):
+        labels = {"name": "label", "shape": [1], "datatype": "BYTES", "data": [label]}
+        shares = {"name": "probabilities", "shape": [1, 2], "datatype": "FP64"}
+        outputs = [labels, {**shares, "data": [share, 1 - share]}]
+        return {"model_version": "1", "outputs": outputs, "parameters": {"s": share}}
+
+    item = kept({"inputs": []}, rules, answer("b", 0.2468), live=answer("a", 0.8642))
+    assert item.difference.rows[0].is_flip
+    document = json.loads(item.shadow.body)
+    assert document["outputs"][0]["data"] == ["b"] and document["model_version"] == "1"
+    assert document["outputs"][1]["data"] == ["[redacted]", "[redacted]"]
+    assert b"0.24" not in item.shadow.body and b"0.75" not in item.shadow.body
+
+
+def test_an_answer_is_withheld_when_it_is_nested_deeply():
+    deep = {**ANSWER, "deep": json.loads("[" * 400 + "]" * 400)}
+    item = kept({"inputs": [{"x": 1}]}, WITHHOLDING[0], deep)
+    assert item.shadow.body == b""
 
 
 def test_digests_need_the_key():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shadow_router.errors import AnswerUnreadable, RulesInvalid
 from shadow_router.paths import parse_path, values_at
 from shadow_router.rule_file import load_rules
-from shadow_router.rules import DEFAULT, Rules
+from shadow_router.rules import DEFAULT, Redact, Rules, Segment
 
 TODAY = date(2026, 11, 24)
 FULL = """\
@@ -282,3 +282,30 @@ def test_any_path_on_any_document_finds_values_or_says_that_it_cannot():
         # A path never holds more than the document does.
         assert len(json.dumps(values)) <= len(json.dumps(document)) + 2
     assert found > 50
+
+
+@pytest.mark.parametrize(
+    "withheld",
+    [
+        {"keep_inputs": "none"},
+        {"keep_inputs": "hash"},
+        {"redact": Redact(fields=("inputs",))},
+        {"redact": Redact(fields=("inputs[]",))},
+    ],
+)
+def test_segments_are_few_when_inputs_are_withheld(withheld):
+    two, three = (Segment(field="x", edges=edges) for edges in ((1.0,), (1.0, 2.0)))
+    other = two.model_copy(update={"field": "y"})
+    assert Rules(**withheld, segments=(two, other)).withholds_rows
+    with pytest.raises(ValueError, match="into 6 pieces; at most 4"):
+        Rules(**withheld, segments=(three, other))
+    assert not Rules(segments=(three, other)).withholds_inputs
+
+
+@pytest.mark.parametrize("path", ["age", "inputs[].age", "inputs[age]"])
+def test_segments_are_refused_when_their_field_is_redacted(path):
+    named = Redact(fields=(path,))
+    with pytest.raises(ValueError, match="segments: age is redacted"):
+        Rules(redact=named, segments=(Segment(field="age", edges=(40.0,)),))
+    kept = Segment(field="height", edges=(1.0, 2.0, 3.0, 4.0, 5.0))
+    assert Rules(redact=named, segments=(kept,)).withholds_inputs

@@ -16,12 +16,11 @@ from shadow_router.directory import (
     DirectoryLock,
     fault_of,
     prepare_directory,
-    read_key,
     socket_path,
     warn_if_open,
 )
 from shadow_router.drift_watch import DriftWatch
-from shadow_router.errors import StoreAway
+from shadow_router.errors import SettingsInvalid, StoreAway
 from shadow_router.hosts import guard_listener, url_of
 from shadow_router.hour import Hour
 from shadow_router.http_client import HttpClient, parse_origin
@@ -112,8 +111,9 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
     caller = ShadowCaller(settings, shadow)
     switches = Switches(directory, settings.sample_rate)
     keys = prepare_keys(directory, settings.control_key_file)
-    key = read_key(directory)
-    store.note_key(key)
+    key = digest_key(settings, rules)
+    if rules.redacts_anything:
+        store.note_key(key)
     collector = Collector(
         settings, rules, directory, store, caller, switches, key, recorder
     )
@@ -127,7 +127,8 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
     asking = asyncio.create_task(identities.run()) if watched(rules) else None
     hour = Hour(lambda: count_now(directory, settings.store_url))
     counting = asyncio.create_task(hour.run())
-    drift_watch = DriftWatch(HttpClient(parse_origin(settings.live_url)))
+    client = HttpClient(parse_origin(settings.live_url))
+    drift_watch = DriftWatch(client, tells_little=rules.withholds_inputs)
     watching = asyncio.create_task(drift_watch.run())
     report = PrivateApp(
         settings,
@@ -166,6 +167,23 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
     logger.info("collector: stopped")
     if is_gone:
         raise StoreAway(f"{directory} was removed while it was in use")
+
+
+def digest_key(settings: Settings, rules: Rules) -> bytes:
+    """
+    Return what digests of inputs are keyed with where the rules redact.
+
+    Raises
+    ------
+    SettingsInvalid
+        If collectors share a store and none is set.
+    """
+    is_asked = settings.store_url is not None and rules.redacts_anything
+    if is_asked and settings.input_key is None:
+        # What one input is to one collector must be it to all.
+        reason = "is needed where collectors share a store and the rules redact"
+        raise SettingsInvalid(f"SHADOW_ROUTER_INPUT_KEY {reason}")
+    return settings.digest_key
 
 
 def _identities(

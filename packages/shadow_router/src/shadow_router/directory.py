@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import os
-import secrets
 from pathlib import Path
 
 from loguru import logger
@@ -19,8 +18,8 @@ from shadow_router.permissions import is_open_to_others
 
 _SOCKET_NAME = "collector.sock"
 _LOCK_NAME = "collector.lock"
-_KEY_NAME = "inputs.key"
-_KEY_BYTES = 32
+#: Of earlier versions, which kept it beside the digests that are made with it.
+_OLD_KEY_NAME = "inputs.key"
 #: `sun_path` of a Unix socket holds 108 bytes on Linux, 104 elsewhere.
 _LONGEST_SOCKET_PATH = 100
 #: What a disk says that is full, or has gone bad: nothing that a setting is wrong with.
@@ -97,6 +96,7 @@ def prepare_directory(directory: Path) -> Path:
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (directory / _OLD_KEY_NAME).unlink(missing_ok=True)
     except OSError as error:
         raise fault_of(error, f"SHADOW_ROUTER_DATA_DIR: {directory}") from None
     return directory
@@ -111,29 +111,6 @@ def warn_if_open(directory: Path) -> None:
             "chmod -R go= {}",
             *(directory, directory),
         )
-
-
-def read_key(directory: Path) -> bytes:
-    """
-    Return the key of the digests of inputs, made by the first who asks.
-
-    Collectors that share a store need the same key: what one input is to one of them
-    must be it to all.
-
-    Raises
-    ------
-    SettingsInvalid, StoreAway
-        If it cannot be read or made.
-    """
-    path = directory / _KEY_NAME
-    try:
-        make_if_blank(path, secrets.token_bytes(_KEY_BYTES))
-        key = path.read_bytes()
-    except OSError as error:
-        raise fault_of(error, str(path)) from None
-    if len(key) != _KEY_BYTES:
-        raise SettingsInvalid(f"{path}: {len(key)} bytes instead of {_KEY_BYTES}")
-    return key
 
 
 def make_if_blank(path: Path, content: bytes) -> None:

@@ -7,7 +7,7 @@ the alarms those of Prometheus. No gate asks for them.
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import log, log2, sqrt
 from typing import Literal
@@ -18,6 +18,8 @@ State = Literal["alarm", "no alarm", "too few rows"]
 
 # Of iris_model.drift, as are the formulas.
 CELLS = 10
+# Of a cell where inputs are withheld.
+_FEW_CELLS_SHARE = 0.25
 LEAST_CELL = 5
 PSEUDO = 0.5
 
@@ -82,7 +84,9 @@ class Drift:
     comparisons: tuple[Comparison, ...]
 
 
-def drift_between(samples: Sequence[Sample]) -> Drift | None:
+def drift_between(
+    samples: Sequence[Sample], tells_little: bool = False
+) -> Drift | None:
     """
     Return the drift of what live answered between samples, None without any.
 
@@ -90,18 +94,35 @@ def drift_between(samples: Sequence[Sample]) -> Drift | None:
     ----------
     samples : sequence of Sample
         In order of time; those of another model than the newest are left out.
+    tells_little : bool, optional
+        Whether cells are joined until each holds a quarter of the table. Counts before
+        and after one request tell in which cells its row lies.
     """
     if not samples:
         return None
     newest = samples[-1]
     alike = [one for one in samples if one.references == newest.references]
-    compared = zip(newest.references, grown(alike), strict=True)
+    counted = zip(newest.references, grown(alike), strict=True)
+    compared = (_joined(*both) if tells_little else both for both in counted)
     return Drift(
         alike[0].at,
         newest.at,
         int(newest.table_rows),
         tuple(compare(one, counts, newest.table_rows) for one, counts in compared),
     )
+
+
+def _joined(
+    reference: Reference, counts: Sequence[float]
+) -> tuple[Reference, Sequence[float]]:
+    """Return both with few cells; labels, which the report counts anyway, stay."""
+    if reference.kind == "labels":
+        return reference, counts
+    begins = begins_of(reference.shares, _FEW_CELLS_SHARE)
+    ends = [*begins[1:], len(counts)]
+    cells = tuple(reference.cells[end - 1] for end in ends)
+    shares = tuple(_merged(reference.shares, begins))
+    return replace(reference, cells=cells, shares=shares), _merged(counts, begins)
 
 
 def grown(samples: Sequence[Sample]) -> "tuple[array[float], ...]":
@@ -172,7 +193,11 @@ def _least(reference: Reference, least: int) -> int:
 
 def merge_cells(table: Sequence[float]) -> list[int]:
     """Return where cells begin that hold about a tenth of the table each."""
-    least = max(sum(table) / CELLS, LEAST_CELL)
+    return begins_of(table, max(sum(table) / CELLS, LEAST_CELL))
+
+
+def begins_of(table: Sequence[float], least: float) -> list[int]:
+    """Return where cells begin that hold so much of the table each."""
     begins, held = [0], 0.0
     for place, rows in enumerate(table):
         if held >= least:

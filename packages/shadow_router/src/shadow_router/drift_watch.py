@@ -25,10 +25,13 @@ class DriftWatch:
     ----------
     client : HttpClient
         Of live; used by nobody else.
+    tells_little : bool, optional
+        Whether inputs are withheld, so that no cell may tell much of one.
     """
 
-    def __init__(self, client: HttpClient) -> None:
+    def __init__(self, client: HttpClient, tells_little: bool = False) -> None:
         self._client = client
+        self._tells_little = tells_little
         self._samples: deque[Sample] = deque()
         self._drift: Drift | None = None
 
@@ -76,4 +79,4 @@ class DriftWatch:
             samples.append(sample)
         while samples and samples[0].at < now - HOUR_S:
             samples.popleft()
-        return drift_between(samples)
+        return drift_between(samples, self._tells_little)

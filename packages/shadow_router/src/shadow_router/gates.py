@@ -7,6 +7,7 @@ from shadow_router.evidence import Evidence, Sketch, Tallies, Tried
 from shadow_router.latency import FINE_BUCKETS, FINE_RATIO, fine_edges_ms
 from shadow_router.parts import Gate, Part, State, decided
 from shadow_router.records import COMPARED, FAILED, Bounds, Fate
+from shadow_router.rounding import bounds_before_rounding
 from shadow_router.rules import Rules
 from shadow_router.sequences import (
     difference_bounds,
@@ -85,9 +86,11 @@ def distance(evidence: Evidence, rules: Rules, alpha: float) -> Gate:
     tallies, n = evidence.tallies, evidence.tallies.measured
     sums = (tallies.distance, tallies.squared_distance)
     bounds = mean_bounds(n, *sums, alpha)
+    name = "mean total variation"
+    if rules.withholds_inputs:
+        bounds, name = bounds_before_rounding(bounds), f"{name}, each rounded up"
     seen = tallies.distance / n if n else None
-    limit = rules.thresholds.distance
-    return decided("distance", [Part("mean total variation", seen, bounds, limit, n)])
+    return decided("distance", [Part(name, seen, bounds, rules.thresholds.distance, n)])
 
 
 def shifts(evidence: Evidence, rules: Rules, alpha: float) -> Gate:

@@ -187,7 +187,9 @@ def _browsed(item: Discrepancy, found: Findings) -> dict[str, object]:
     text = f"{item.request_id}/{item.at_ns}".encode()
     snippets: list[tuple[str, str, str]] = []
     setting = found.setting
-    if setting.shadow_url and item.route and is_short(item):
+    # A request that is not kept whole cannot be sent again.
+    is_whole = not found.summary.rules.withholds_inputs
+    if setting.shadow_url and item.route and is_whole and is_short(item):
         live, shadow = map(shown_url, (setting.live_url, setting.shadow_url))
         both = f"{as_curl(item, live)}\n{as_curl(item, shadow)}"
         test = as_pytest(item, shadow, found.summary.rules)

@@ -18,7 +18,8 @@ SHORTEST_QUOTE = 4
 #: Values times characters to search, a text counting as some more: at most 50 ms.
 _MOST_WORK = 2**24
 _EACH = 20
-_DEEPEST = 64
+#: Deeper documents cannot be told.
+DEEPEST = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,8 @@ def leaves(document: Document, *, with_names: bool = False) -> Iterator[str]:
     waiting = [(document, 0)]
     while waiting:
         value, depth = waiting.pop()
-        if depth > _DEEPEST:
-            raise AnswerUnreadable(f"the document is nested more than {_DEEPEST} deep")
+        if depth > DEEPEST:
+            raise AnswerUnreadable(f"the document is nested more than {DEEPEST} deep")
         if isinstance(value, dict):
             if with_names:
                 yield from value
@@ -95,14 +96,14 @@ def replaced(
 
     if len(steps) == 1 and steps[0].name and not steps[0].is_array:
         return _without_name(document, steps[0].name, hidden, 0)
-    return _without_path(document, steps, hidden)
+    return changed(document, steps, hidden)
 
 
 def _without_name(
     value: Document, name: str, hidden: Callable[[Document], str], depth: int
 ) -> Document:
-    if depth > _DEEPEST:
-        raise AnswerUnreadable(f"the document is nested more than {_DEEPEST} deep")
+    if depth > DEEPEST:
+        raise AnswerUnreadable(f"the document is nested more than {DEEPEST} deep")
     if isinstance(value, dict):
         return {
             key: hidden(v) if key == name else _without_name(v, name, hidden, depth + 1)
@@ -113,36 +114,44 @@ def _without_name(
     return value
 
 
-def _without_path(
-    value: Document, steps: tuple[Step, ...], hidden: Callable[[Document], str]
+def changed(
+    value: Document, steps: tuple[Step, ...], change: Callable[[Document], Document]
 ) -> Document:
+    """
+    Return a document whose values at a path are changed; they may be missing.
+
+    Raises
+    ------
+    AnswerUnreadable
+        If a step finds a value of another kind.
+    """
     if not steps:
-        return hidden(value)
+        return change(value)
     step, rest = steps[0], steps[1:]
     if not step.name:
-        return _without_elements(value, step, rest, hidden)
+        return _changed_elements(value, step, rest, change)
     if not isinstance(value, dict):
         raise AnswerUnreadable(f"{step.name} is looked for in what is no object")
     if step.name not in value:
         return value
     child = value[step.name]
     if step.is_array:
-        child = _without_elements(child, step, rest, hidden)
+        child = _changed_elements(child, step, rest, change)
     else:
-        child = _without_path(child, rest, hidden)
+        child = changed(child, rest, change)
     return {**value, step.name: child}
 
 
-def _without_elements(
+def _changed_elements(
     value: Document,
     step: Step,
     rest: tuple[Step, ...],
-    hidden: Callable[[Document], str],
+    change: Callable[[Document], Document],
 ) -> Document:
     if not isinstance(value, list):
         raise AnswerUnreadable(f"{step.name or 'the document'} is not an array")
     return [
-        _without_path(element, rest, hidden) if _is_meant(element, step) else element
+        changed(element, rest, change) if _is_meant(element, step) else element
         for element in value
     ]
 

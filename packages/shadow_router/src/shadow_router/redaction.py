@@ -6,7 +6,7 @@ quotes them. What cannot be looked through is withheld whole.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from urllib.parse import unquote_plus
 
@@ -29,6 +29,7 @@ from shadow_router.records import (
     Observation,
     RowDifference,
 )
+from shadow_router.rounding import rounded, rounded_answer
 from shadow_router.rules import Rules
 
 #: Never kept, whatever the rules say.
@@ -53,6 +54,7 @@ class Redactor:
 
     def __init__(self, rules: Rules, key: bytes) -> None:
         named = rules.redact
+        self._rules = rules
         self._paths = [parse_path(path) for path in named.fields]
         self._parameters = {name.lower() for name in named.parameters}
         self._headers = {name.lower().encode("latin-1") for name in named.headers}
@@ -60,8 +62,7 @@ class Redactor:
         self._policy = rules.keep_inputs
         self._hides_inputs = rules.keep_inputs != "values"
         self._key = key
-        named_any = (self._paths, self._parameters, self._headers, self._hides_inputs)
-        self._is_idle = not any(named_any)
+        self._is_idle = not rules.redacts_anything
 
     @property
     def digest_key(self) -> bytes:
@@ -75,6 +76,7 @@ class Redactor:
             is_same = exchange is item.exchange
             return item if is_same else item._replace(exchange=exchange)
         secrets = self._secrets(item.exchange)
+        told = rounded(item) if self._rules.withholds_inputs else item
         exchange, shadow = item.exchange, item.shadow
         if item.difference.fate not in DISCREPANCIES:
             # Nobody will look at these bodies: the store has no place for them.
@@ -83,18 +85,18 @@ class Redactor:
         exchange = self._exchange(exchange, secrets)
         if self._policy == "hash" and item.exchange.request_body:
             exchange = exchange._replace(request_body=_hashes(item))
-        said = self._said(item.difference, secrets)
+        said = self._said(told.difference, secrets)
         is_quoted = secrets.are_in(list(_texts(item)))
         return item._replace(
             exchange=exchange,
             live=self._observation(item.live, exchange.live_body, secrets),
             shadow=shadow
             and self._observation(shadow, self._answer(shadow, secrets), secrets),
-            difference=_told(item.difference, said, is_quoted),
+            difference=_told(told.difference, said, is_quoted),
             units=tuple(
                 # Rows are sampled as they are or not at all.
                 unit._replace(row=_row_told(unit.row, said), source=b"")
-                for unit in item.units
+                for unit in told.units
             ),
         )
 
@@ -191,15 +193,25 @@ class Redactor:
         # A refusal quotes as it likes, in pieces and in other spellings.
         if not body or not 200 <= status < 300:
             return b""
-        return self._without_fields(body, secrets)
+        return self._without_fields(body, secrets, self._rounded)
 
-    def _without_fields(self, body: bytes, secrets: Secrets) -> bytes:
+    def _rounded(self, document: Document) -> Document:
+        withholds = self._rules.withholds_inputs
+        return rounded_answer(document, self._rules) if withholds else document
+
+    def _without_fields(
+        self,
+        body: bytes,
+        secrets: Secrets,
+        change: Callable[[Document], Document] = lambda document: document,
+    ) -> bytes:
         if secrets.values is None:
             return b""
         try:
             document = parse_exactly(body)
             for path in self._paths:
                 document = replaced(document, path, lambda _: None)
+            document = change(document)
             texts = list(leaves(document, with_names=True))
             if not secrets.can_search(texts):
                 return b""

@@ -7,6 +7,7 @@ is not one that serves.
 """
 
 import asyncio
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -17,7 +18,6 @@ from tempfile import TemporaryDirectory
 import uvloop
 
 from shadow_router.comparisons import comparison_of, failed
-from shadow_router.directory import read_key
 from shadow_router.errors import (
     RecordingUnreadable,
     ServiceUnreachable,
@@ -68,7 +68,7 @@ class Replay:
         settings = settings.model_copy(update=patient)
         self._rules = rules
         self._routes = set(rules.mirror)
-        self._redactor = Redactor(rules, read_key(directory))
+        self._redactor = Redactor(rules, secrets.token_bytes())
         self._store = Store(directory)
         self._store.note_rules(rules)
         urls = [url for url in (live, shadow) if url != RECORDED]

@@ -9,6 +9,7 @@ import json
 import re
 from datetime import date
 from functools import cached_property
+from math import prod
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -44,6 +45,9 @@ Distance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 _NOTHING: frozenset[str] = frozenset()
+#: Pieces that segments may cut inputs into where these are withheld: the sums tell in
+#: which piece an input was.
+_MOST_PIECES = 4
 
 
 class _Rule(BaseModel):
@@ -176,6 +180,43 @@ class Rules(_Rule):
             if field in kept:
                 raise ValueError(f"{field} is what is compared")
         return self
+
+    @model_validator(mode="after")
+    def _check_segments(self) -> Self:
+        named = {parse_path(field)[-1] for field in self.redact.fields}
+        redacted = {step.name or "" for step in named} | {step.key for step in named}
+        for segment in self.segments:
+            if segment.field in redacted:
+                raise ValueError(f"segments: {segment.field} is redacted")
+        pieces = prod(len(segment.edges) + 1 for segment in self.segments)
+        if self.withholds_rows and pieces > _MOST_PIECES:
+            raise ValueError(
+                f"segments cut inputs into {pieces} pieces; at most {_MOST_PIECES} "
+                "may be told of inputs that are not kept"
+            )
+        return self
+
+    @cached_property
+    def redacts_anything(self) -> bool:
+        """Return whether something of a request is never kept that others are."""
+        return self.keep_inputs != "values" or self.redact != Redact()
+
+    @cached_property
+    def withholds_rows(self) -> bool:
+        """Return whether nothing of an input is kept."""
+        rows = self.paths.inputs.removesuffix("[]")
+        are_named = any(path.removesuffix("[]") == rows for path in self.redact.fields)
+        return self.keep_inputs != "values" or are_named
+
+    @cached_property
+    def withholds_inputs(self) -> bool:
+        """
+        Return whether part of an input is not kept.
+
+        What the two versions answer is a function of the whole of it: told precisely,
+        it would give that part back.
+        """
+        return self.withholds_rows or bool(self.redact.fields)
 
     @cached_property
     def canonical(self) -> str:

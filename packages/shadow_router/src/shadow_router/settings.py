@@ -1,6 +1,8 @@
 """The `SHADOW_ROUTER_*` environment, read once and checked."""
 
 import os
+import secrets
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -67,6 +69,10 @@ class Settings(BaseSettings):
     queue_items: Count = 10_000
     queue_bytes: Count = 64 * 1024 * 1024
 
+    #: Secret of the digests of inputs, where these are not kept; without it, one that
+    #: is nowhere written and ends with the process.
+    input_key: Annotated[SecretStr, Field(min_length=16)] | None = None
+
     #: Connections of clients at once, on each of the two ports.
     connections: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
     #: Where exchanges are recorded for replays; by default they are not.
@@ -98,6 +104,13 @@ class Settings(BaseSettings):
     keep_days: Annotated[float, Field(gt=0, le=36_500)] = 30.0
     #: Digests of inputs, by which repeats are known.
     keep_inputs: Count = 10_000_000
+
+    @property
+    def digest_key(self) -> bytes:
+        """Return the key of the digests of inputs; a new one where none is set."""
+        if self.input_key is None:
+            return secrets.token_bytes(32)
+        return sha256(self.input_key.get_secret_value().encode()).digest()
 
     @field_validator("store_url")
     @classmethod

@@ -8,16 +8,18 @@ when the parent dies, however it dies, the pipe ends and the children stop.
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import sys
 from asyncio.subprocess import Process
 
 from loguru import logger
 
-from shadow_router.settings import Settings
+from shadow_router.settings import PREFIX, Settings
 
 #: A child that ends with this code will not do better the next time.
 EXIT_REFUSED = 78
+_INPUT_KEY = f"{PREFIX}INPUT_KEY"
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 #: Seconds beyond the grace times after which a child is killed.
@@ -32,6 +34,7 @@ class Supervisor:
         self._patience_s = 2 * settings.grace_s + _SPARE_S
         self._lifeline, self._held = os.pipe()
         self._stopping = asyncio.Event()
+        self._input_key = secrets.token_hex()
         self._collector: Process
 
     async def run(self) -> int:
@@ -61,11 +64,14 @@ class Supervisor:
         return 0 if was_told and codes == [0, 0] else 1
 
     async def _start(self, role: str) -> Process:
+        # Kept here, so that a collector that is started again knows its inputs.
+        key = os.environ.get(_INPUT_KEY) or self._input_key
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "shadow_router", "serve", "--only", role),
             *("--lifeline", str(self._lifeline)),
             pass_fds=(self._lifeline,),
             stdin=asyncio.subprocess.DEVNULL,
+            env={**os.environ, _INPUT_KEY: key},
             # Ctrl-C reaches a whole process group; the order of the stop is ours.
             start_new_session=True,
         )
