@@ -12,6 +12,8 @@ from typing import Any
 from deployed_images import DeployRefused
 
 SECONDS = 30
+# How far the router's clock and the one here may be apart.
+_SKEW_MINUTES = 1
 
 
 def check_verdict(where: str, live: str, shadow: str, max_age_minutes: float) -> str:
@@ -39,6 +41,11 @@ def check_verdict(where: str, live: str, shadow: str, max_age_minutes: float) ->
         raise DeployRefused(f"{where} is no report of the router") from None
     if state != "PASS":
         raise DeployRefused(f"the verdict is {state}, not PASS: {reason}")
+    if age_minutes < -_SKEW_MINUTES:
+        raise DeployRefused(
+            f"the newest comparison is {-age_minutes:,.0f} min ahead of the clock "
+            "here: one of them is wrong"
+        )
     # This way around, so that no age is fresh enough for NaN.
     if not age_minutes <= max_age_minutes:
         raise DeployRefused(

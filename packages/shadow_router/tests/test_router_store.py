@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 import sqlalchemy as sa
@@ -30,8 +29,7 @@ from shadow_router.store import (
     read_details,
     read_totals,
 )
-
-DAY_NS = 86_400 * 10**9
+from shadow_router.store.ageing import Ageing
 
 
 class Place:
@@ -42,8 +40,8 @@ class Place:
         self.url = url
         self.stores = []
 
-    def open(self, **keep):
-        store = Store(self.directory, self.url, Keep(**keep))
+    def open(self, ageing=None, **keep):
+        store = Store(self.directory, self.url, Keep(**keep), ageing)
         self.stores.append(store)
         return store
 
@@ -84,11 +82,6 @@ def place(request, tmp_path):
     yield found
     for store in found.stores:
         store.close()
-
-
-def aged(item, days):
-    old = item.exchange._replace(at_ns=time.time_ns() - int(days * DAY_NS))
-    return item._replace(exchange=old)
 
 
 def drained(store, steps=1000):
@@ -272,8 +265,12 @@ def test_rows_are_bounded_and_nothing_that_counts_changes(place):
 
 
 def test_rows_and_bodies_go_when_they_are_old(place):
-    old = [aged(compared(x, shadow="b"), days=8) for x in range(300)]
-    store = place.filled(old, [compared(500, shadow="b")], days=7.0)
+    clock = [0.0]
+    store = place.open(Ageing(lambda: clock[0]), days=7.0)
+    store.write(Batch([compared(x, shadow="b") for x in range(300)]))
+    drained(store)
+    clock[0] = 7.1 * 86_400
+    store.write(Batch([compared(500, shadow="b")]))
     drained(store)
     assert place.count("comparisons") == 1
     assert len(place.discrepancies()) == 1

@@ -76,7 +76,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """All comparisons of what was answered between two moments, in s since 1970."""
+    """All comparisons of what was answered between two moments of their clock."""
 
     begin: float
     end: float

@@ -5,6 +5,7 @@ import dataclasses
 import time
 from collections import deque
 
+from shadow_router.clocks import since_1970
 from shadow_router.drift import Drift, drift_between
 from shadow_router.errors import UpstreamFailed
 from shadow_router.exposition import Sample, parse_sample
@@ -39,7 +40,7 @@ class DriftWatch:
         """Ask until cancelled."""
         while True:
             body = await self._ask()
-            self._drift = await asyncio.to_thread(self._take, body, time.time())
+            self._drift = await asyncio.to_thread(self._take, body, time.monotonic())
             await asyncio.sleep(STEP_S)
 
     def close(self) -> None:
@@ -49,7 +50,11 @@ class DriftWatch:
     @property
     def drift(self) -> Drift | None:
         """Return the drift of the last hour, None where live tells nothing of it."""
-        return self._drift
+        found = self._drift
+        if found is None:
+            return None
+        begin, end = since_1970(found.begin), since_1970(found.end)
+        return dataclasses.replace(found, begin=begin, end=end)
 
     async def _ask(self) -> bytes:
         """Return live's metrics, nothing where there are none."""

@@ -63,7 +63,7 @@ class Sample:
     Attributes
     ----------
     at : float
-        In s since 1970.
+        By a clock that is never set.
     process : float
         When the process began that answered; 0.0 where it does not say so.
     table_rows : float

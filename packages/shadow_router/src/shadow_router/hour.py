@@ -7,8 +7,9 @@ Kept in memory alone: the store has sums, and a collector that begins anew begin
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from shadow_router.clocks import since_1970
 from shadow_router.errors import ShadowRouterError
 from shadow_router.latency import quantile_ms
 from shadow_router.records import Fate
@@ -21,7 +22,7 @@ HOUR_S, STEP_S = 3600.0, 20.0
 class Count:
     """All that was counted up to a moment."""
 
-    #: In s since 1970.
+    #: By a clock that is never set.
     at: float
     fates: Mapping[Fate, int]
     latencies: Sequence[LatencySums]
@@ -29,7 +30,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What came between two counts; moments in s since 1970."""
+    """What came between two counts, by the clock of these."""
 
     begin: float
     end: float
@@ -65,8 +66,9 @@ class Hour:
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """Return what came between the counts so far."""
-        return spans(tuple(self._counts))
+        """Return what came between the counts so far; moments in s since 1970."""
+        now = since_1970(0.0)
+        return spans([replace(one, at=one.at + now) for one in self._counts])
 
 
 def spans(counts: Sequence[Count]) -> tuple[Span, ...]:

@@ -33,6 +33,8 @@ from shadow_router.summary import Summary
 
 #: In the data directory: one JSON line each time the pin of live changes.
 LOG_NAME = "promotions.jsonl"
+#: How far the clocks of two machines that share a store may be apart.
+_SKEW_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,11 @@ def _check_verdict(summary: Summary, fresh_s: float) -> None:
             f"the verdict is {verdict.state.value}, not PASS: {verdict.reason}"
         )
     age_s = summary.at - (summary.newest_at or 0.0)
+    if age_s < -_SKEW_S:
+        raise PromotionRefused(
+            f"the newest comparison is {-age_s / 60:,.0f} min ahead of the clock: one "
+            "of them is wrong"
+        )
     # This way around, so that no age is fresh enough for NaN.
     if not age_s <= fresh_s:
         raise PromotionRefused(

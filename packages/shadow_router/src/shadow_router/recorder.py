@@ -5,11 +5,12 @@ import contextlib
 import gzip
 import os
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from loguru import logger
 
+from shadow_router.clocks import BoundedClock
 from shadow_router.directory import fault_of, warn_if_open
 from shadow_router.errors import RecordingUnreadable, SettingsInvalid
 from shadow_router.recording import (
@@ -26,10 +27,12 @@ from shadow_router.rules import Rules
 _EVERY_S = 0.5
 #: Exchanges that may wait for the disk; beyond it they are left out of the log.
 _BACKLOG = 10_000
-_PATTERN = "traffic-*.jsonl.gz"
+_PATTERN, _NAME = "traffic-*.jsonl.gz", "traffic-%Y%m%dT%H%M%S.%fZ.jsonl.gz"
 _LONGEST_PIECE_S = 3600
 _PIECES = 16
 _DAY_S = 86_400
+#: Of the days that are kept.
+_LONGEST_STOP = 1 / 30
 
 
 class Log:
@@ -40,6 +43,9 @@ class Log:
         self._header = header
         self._cap = cap
         self._days = days
+        newest = max((p.stat().st_mtime for p in self._pieces()), default=time.time())
+        # A clock that jumps makes no piece old; of what a stop took, a little counts.
+        self._now = BoundedClock(newest, days * _DAY_S * _LONGEST_STOP)
         self._file: gzip.GzipFile | None = None
         self._path: Path
         self._began = 0.0
@@ -51,7 +57,7 @@ class Log:
         self._file.writelines(map(encode_exchange, exchanges))
         self._file.flush()
         is_long = self._path.stat().st_size > self._cap / _PIECES
-        if is_long or time.time() - self._began > _LONGEST_PIECE_S:
+        if is_long or time.monotonic() - self._began > _LONGEST_PIECE_S:
             self.close()
         self._remove_old()
 
@@ -63,9 +69,8 @@ class Log:
                 file.close()
 
     def _begin(self) -> gzip.GzipFile:
-        self._began = time.time()
-        stamp = datetime.fromtimestamp(self._began, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        self._path = self._directory / f"traffic-{stamp}.jsonl.gz"
+        self._began = time.monotonic()
+        self._path = self._directory / self._next_name()
         made = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.close(made)
         try:
@@ -78,10 +83,23 @@ class Log:
             raise
         return file
 
+    def _pieces(self) -> list[Path]:
+        """Return all pieces, newest first."""
+        return sorted(self._directory.glob(_PATTERN), reverse=True)
+
+    def _next_name(self) -> str:
+        """Return a name after all others, also where the clock was set back."""
+        begun = datetime.now(UTC)
+        for newest in self._pieces()[:1]:
+            with contextlib.suppress(ValueError):
+                last = datetime.strptime(newest.name, _NAME).replace(tzinfo=UTC)
+                begun = max(begun, last + timedelta(microseconds=1))
+        return begun.strftime(_NAME)
+
     def _remove_old(self) -> None:
         """Keep to the caps; the file being written counts, and stays."""
-        pieces = sorted(self._directory.glob(_PATTERN), reverse=True)
-        oldest = time.time() - self._days * _DAY_S
+        pieces = self._pieces()
+        oldest = self._now() - self._days * _DAY_S
         size = 0
         for piece in pieces:
             seen = piece.stat()

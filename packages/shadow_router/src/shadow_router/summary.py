@@ -167,7 +167,7 @@ def _read(
 def count_now(directory: Path, store_url: SecretStr | None = None) -> Count:
     """Return what has been counted so far; raises as `summarise` does."""
     summary = summarise(directory, store_url)
-    return Count(summary.at, summary.accounts.fates, summary.latencies)
+    return Count(time.monotonic(), summary.accounts.fates, summary.latencies)
 
 
 def _known_rules(texts: tuple[str, ...]) -> tuple[Rules, ...]:

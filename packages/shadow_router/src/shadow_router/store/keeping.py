@@ -5,7 +5,6 @@ Counters, sums and sketches are never pruned: a verdict does not change by it. E
 step is one short transaction of its own.
 """
 
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ import sqlalchemy as sa
 from shadow_router.records import Fate
 from shadow_router.store import schema
 from shadow_router.store.adding import add
+from shadow_router.store.ageing import Ageing
 
 #: Rows of comparisons, and of inputs, that one step lets go of.
 _STEP = 2000
 #: Discrepancies carry bodies; fewer of them go at once.
 _BODIES_STEP = 100
-_DAY_NS = 86_400 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,36 +32,33 @@ class Keep:
     discrepancies: int = 1000
     #: Of all bodies together.
     body_bytes: int = 256 * 1024 * 1024
-    #: After so many days rows and bodies go, however few they are.
+    #: Of a running collector, after which rows and bodies go, however few they are.
     days: float = 30.0
     #: Digests of inputs; beyond it, a random half of all inputs no longer counts.
     inputs: int = 10_000_000
 
 
-def prune(connection: sa.Connection, keep: Keep) -> bool:
+def prune(connection: sa.Connection, keep: Keep, ageing: Ageing) -> bool:
     """Take one step, and return whether there is another to take."""
-    oldest_ns = time.time_ns() - int(keep.days * _DAY_NS)
+    comparison_id, discrepancy_id = ageing.stale(connection, keep.days)
     return any(
         [
-            _prune_comparisons(connection, keep.comparisons, oldest_ns),
-            _prune_discrepancies(connection, keep, oldest_ns),
+            _prune_comparisons(connection, keep.comparisons, comparison_id),
+            _prune_discrepancies(connection, keep, discrepancy_id),
             _prune_inputs(connection, keep.inputs),
         ]
     )
 
 
-def _prune_comparisons(connection: sa.Connection, most: int, oldest_ns: int) -> bool:
+def _prune_comparisons(connection: sa.Connection, most: int, stale_id: int) -> bool:
     row = schema.comparisons.c
-    first = sa.select(row.id, row.at_ns).order_by(row.id).limit(1)
-    oldest = connection.execute(first).first()
+    oldest: int | None = connection.scalar(sa.select(sa.func.min(row.id)))
     last = connection.scalar(sa.select(sa.func.max(row.id))) or 0
-    if oldest is None or (last - oldest.id < most and oldest.at_ns >= oldest_ns):
-        return False
     # Numbers have no gaps, since rows go from the lower end alone.
-    end: int = oldest.id + _STEP
-    stale = sa.select(sa.func.max(row.id)).where(row.id < end, row.at_ns < oldest_ns)
-    beyond: int = max(last - most, connection.scalar(stale) or 0) + 1
-    end = min(end, beyond)
+    beyond: int = max(last - most, stale_id) + 1
+    if oldest is None or oldest >= beyond:
+        return False
+    end = min(oldest + _STEP, beyond)
     by_fate = sa.select(row.fate, sa.func.count()).where(row.id < end)
     gone = connection.execute(by_fate.group_by(row.fate)).all()
     connection.execute(sa.delete(schema.comparisons).where(row.id < end))
@@ -70,11 +66,11 @@ def _prune_comparisons(connection: sa.Connection, most: int, oldest_ns: int) -> 
     return end < beyond
 
 
-def _prune_discrepancies(connection: sa.Connection, keep: Keep, oldest_ns: int) -> bool:
+def _prune_discrepancies(connection: sa.Connection, keep: Keep, stale_id: int) -> bool:
     row = schema.discrepancies.c
-    first = sa.select(row.id, row.fate, row.bytes, row.at_ns).order_by(row.id)
-    oldest = connection.execute(first.limit(_BODIES_STEP))
-    stale = [found for found in oldest if found.at_ns < oldest_ns]
+    first = sa.select(row.id, row.fate, row.bytes).order_by(row.id)
+    is_stale = first.where(row.id <= stale_id).limit(_BODIES_STEP)
+    stale = connection.execute(is_stale).all()
     _let_go(connection, stale)
     is_more = len(stale) == _BODIES_STEP
     for fate, (n, _) in _sizes_of_fates(connection).items():

@@ -238,11 +238,15 @@ def _sketches(connection: sa.Connection) -> dict[str, Sketch]:
 def _inputs_per_s(connection: sa.Connection) -> float:
     minute = time.time() / 60
     pace = schema.pace.c
-    began: int | None = connection.scalar(sa.select(sa.func.min(pace.minute)))
+    # A clock that was set may have left minutes that are still to come.
+    been = pace.minute <= int(minute)
+    began: int | None = connection.scalar(
+        sa.select(sa.func.min(pace.minute)).where(been)
+    )
     if began is None:
         return 0.0
     since = max(began, int(minute) - _PACE_MINUTES)
-    recent = sa.select(sa.func.sum(pace.inputs)).where(pace.minute >= since)
+    recent = sa.select(sa.func.sum(pace.inputs)).where(been, pace.minute >= since)
     inputs = int(connection.scalar(recent) or 0)
     return inputs / (60 * max(minute - since, 1.0))
 

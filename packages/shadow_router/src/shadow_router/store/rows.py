@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from shadow_router.records import DISCREPANCIES, Comparison, RowDifference
 from shadow_router.store import schema
 from shadow_router.store.adding import add, insert, insert_tuples
+from shadow_router.store.ageing import last_id
 from shadow_router.store.keeping import Keep, read_kept
 from shadow_router.store.schema import without_nul
 
@@ -25,13 +26,9 @@ def write_rows(connection: sa.Connection, items: Sequence[Comparison]) -> None:
     """Insert a row for each comparison."""
     if not items:
         return
-    last = _last_id(connection, schema.comparisons)
+    last = last_id(connection, schema.comparisons)
     rows = [_row(last + i, item) for i, item in enumerate(items, start=1)]
     insert_tuples(connection, schema.comparisons, rows)
-
-
-def _last_id(connection: sa.Connection, table: sa.Table) -> int:
-    return connection.scalar(sa.select(sa.func.max(table.c.id))) or 0
 
 
 def _row(row_id: int, item: Comparison) -> tuple[Any, ...]:
@@ -100,7 +97,7 @@ def write_discrepancies(
     in_all = sum(size for _, size in kept.values())
     numbers, sizes = Counter[str](), Counter[str]()
     rows: list[dict[str, Any]] = []
-    last = _last_id(connection, schema.discrepancies)
+    last = last_id(connection, schema.discrepancies)
     for item in reversed(differing):
         fate = item.difference.fate.value
         bodies = _bodies(item)

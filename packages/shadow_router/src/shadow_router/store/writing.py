@@ -19,6 +19,7 @@ from shadow_router.records import Comparison, Fate, Flow
 from shadow_router.rules import Rules
 from shadow_router.store import migrating, schema
 from shadow_router.store.adding import add, insert_missing, put
+from shadow_router.store.ageing import Ageing
 from shadow_router.store.engine import open_engine, told_when_away, writing
 from shadow_router.store.identity import KEY, write_identity
 from shadow_router.store.keeping import Keep, prune
@@ -60,6 +61,8 @@ class Store:
         Of a PostgreSQL database, which other collectors may write to as well.
     keep : Keep
         How much is kept.
+    ageing : Ageing, optional
+        By which clocks rows grow old.
 
     Raises
     ------
@@ -70,10 +73,15 @@ class Store:
     """
 
     def __init__(
-        self, directory: Path, url: SecretStr | None = None, keep: Keep = Keep()
+        self,
+        directory: Path,
+        url: SecretStr | None = None,
+        keep: Keep = Keep(),
+        ageing: Ageing | None = None,
     ) -> None:
         self.is_shared = url is not None
         self._keep = keep
+        self._ageing = ageing or Ageing()
         self._writer_id = f"{int(time.time())}-{secrets.token_hex(6)}"
         self._written = 0
         self._limits: Limits = {}
@@ -161,7 +169,7 @@ class Store:
     def prune(self) -> bool:
         """Let go of some that is over the limits; return whether more is."""
         with writing(self._engine) as connection:
-            return prune(connection, self._keep)
+            return prune(connection, self._keep, self._ageing)
 
     def finalise(
         self, router_id: str, received: int, fates: Mapping[Fate, int], crashed: int
