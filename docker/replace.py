@@ -8,11 +8,15 @@ what it has accepted, and goes. If the new one does not become healthy, it goes.
 is best a digest; the command that takes it back is printed.
 """
 
+import contextlib
+import fcntl
 import json
+import os
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +33,26 @@ class NotReplaced(Exception):
 
 
 def main(service: str, image: str) -> None:
-    """Start the new container, wait for it, stop the old one."""
+    """Replace the container of a service, once it is this one's turn."""
     if service not in VARIABLES:
         raise NotReplaced(f"{service} is not one of {', '.join(VARIABLES)}")
+    with turn():
+        replace(service, image)
+
+
+@contextlib.contextmanager
+def turn() -> Iterator[None]:
+    """Let one replacement go after another: they write the same file of pins."""
+    descriptor = os.open(FOLDER, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def replace(service: str, image: str) -> None:
+    """Start the new container, pin it, wait for it, stop the old one."""
     run("docker", "image", "inspect", image)
     running = containers(service)
     if len(running) != 1:
@@ -39,11 +60,11 @@ def main(service: str, image: str) -> None:
     (old,) = running
     before = PINS.read_text() if PINS.exists() else ""
     previous = inspect(old)["Image"]
-    PINS.write_text(with_pin(before, VARIABLES[service], image))
+    write_pins(with_pin(before, VARIABLES[service], image))
     try:
         start_beside(service, old)
     except NotReplaced:
-        PINS.write_text(before)
+        write_pins(before)
         raise
     run("docker", "stop", "--time", str(STOP_S), old)
     run("docker", "rm", old)
@@ -76,6 +97,13 @@ def wait_until_healthy(container: str) -> None:
         time.sleep(0.2)
     said = run("docker", "logs", "--tail", "1", container, stderr=subprocess.STDOUT)
     raise NotReplaced(f"the new container does not become healthy: {said}")
+
+
+def write_pins(text: str) -> None:
+    """Write `.env` whole: Compose may read it at any time."""
+    draft = PINS.with_name(f".env.{os.getpid()}.draft")
+    draft.write_text(text)
+    os.replace(draft, PINS)
 
 
 def with_pin(text: str, name: str, value: str) -> str:

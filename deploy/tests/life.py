@@ -33,6 +33,7 @@ class Life:
     stood: dict[str, dict] = field(default_factory=dict)
     plans: dict[str, dict] = field(default_factory=dict)
     took_s: dict[str, float] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
 
     @property
     def settings(self):
@@ -75,6 +76,13 @@ class Life:
             self.stood[step] = what_stands(self.client)
             shown = terraform(kept, "show", "-json", "kept.tfplan")
             self.plans[step] = json.loads(shown)
+
+    def read_secrets(self):
+        """Keep what each secret holds, as those who may read them see it."""
+        manager = self.client("secretsmanager")
+        for one in manager.list_secrets()["SecretList"]:
+            value = manager.get_secret_value(SecretId=one["ARN"])["SecretString"]
+            self.secrets[one["Name"].partition("/")[2]] = value
 
     def commit(self):
         """Commit everything, as the commands ask."""
@@ -172,6 +180,9 @@ def live_a_life(name, folder, endpoint):
         life.deploy(f"use {role}", "use", role, digest)
     life.commit()
     life.deploy("apply", "apply")
+    life.read_secrets()
+    life.said["output"] = terraform(place, "output", "-json", **life.settings)
+    life.said["state"] = terraform(place, "state", "pull", **life.settings)
     life.deploy("again", "plan")
     report = life.folder.parent / f"{name}.json"
     write_report(report)

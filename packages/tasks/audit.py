@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from arguments import given
 from lock import LOCKS, read_lock
 from packaging.utils import canonicalize_name
 from refusal import Refused
@@ -115,6 +116,6 @@ def _pip_audit(pins: list[Pin], options: list[str]) -> list[dict[str, Any]]:
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1:])
+        main(given())
     except Refused as refusal:
         raise SystemExit(f"audit: {refusal}") from None

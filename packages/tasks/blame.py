@@ -13,13 +13,13 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
 from addresses import read
+from arguments import given
 from drafts import replace
 from environments import (
     ENVIRONMENTS,
@@ -184,6 +184,6 @@ def as_text(found: dict[str, Any]) -> str:
 if __name__ == "__main__":
     end_with_starters()
     try:
-        raise SystemExit(main(sys.argv[1:]))
+        raise SystemExit(main(given()))
     except CannotStart as reason:
         raise SystemExit(f"cannot blame: {reason}") from None

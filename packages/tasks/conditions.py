@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from arguments import given
 
 # Each makes the whole of an `a || b` true.
 ALWAYS = re.compile(r"true|always\(\)|'[^']+'|-?0*[1-9]\d*(\.\d+)?")
@@ -92,4 +93,4 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(*given())))

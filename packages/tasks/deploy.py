@@ -14,10 +14,10 @@ import json
 import os
 import secrets
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from arguments import given
 from deployed_images import (
     CHANGELOG,
     PINS,
@@ -30,7 +30,7 @@ from deployed_images import (
     roles_pin,
     write_all,
 )
-from deployed_plan import check_one_digest, created, summarised
+from deployed_plan import check_one_digest, summarised
 from deployed_verdict import check_verdict
 
 from shadow_router.replacing import turn
@@ -45,7 +45,7 @@ class Terraform:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._first = first_values()
+        self._first = json.dumps(first_values())
 
     def run(self, *arguments: str, quiet: bool = False) -> str:
         """
@@ -56,12 +56,11 @@ class Terraform:
         DeployRefused
             If it fails; Terraform has said why.
         """
-        values = {name: value for name, value in self._first.items() if name != "keys"}
         try:
             done = subprocess.run(
                 ["terraform", *arguments],
                 cwd=self._folder,
-                env=environment(json.dumps(values)),
+                env=environment(self._first),
                 stdout=subprocess.PIPE if quiet else None,
                 text=True,
             )
@@ -84,17 +83,9 @@ class Terraform:
         document = json.loads(self.run("show", "-json", "kept.tfplan", quiet=True))
         return dict(document)
 
-    def apply(self, plan: dict[str, object]) -> None:
-        """Apply the plan that was kept, and show new keys once."""
+    def apply(self) -> None:
+        """Apply the plan that was kept."""
         self.run("apply", "-input=false", "-auto-approve", "kept.tfplan", quiet=True)
-        for name, key in self._first_keys(plan):
-            print(f"{name} of client `first`, shown once: {key}", file=sys.stderr)
-
-    def _first_keys(self, plan: dict[str, object]) -> list[tuple[str, str]]:
-        made = created(plan, "aws_secretsmanager_secret_version")
-        keys = {"api_keys": "API key", "control_keys": "control key"}
-        told = json.loads(self._first["keys"])
-        return [(keys[name], told[name]) for name in keys if name in made]
 
     def output(self, name: str) -> str:
         """Return one output of the environment."""
@@ -102,20 +93,32 @@ class Terraform:
 
 
 def first_values() -> dict[str, str]:
-    """Return what new secrets are to hold, and under `keys` what only people get."""
+    """
+    Return what new secrets are to hold.
+
+    None is ever printed: a log of CI is read by more people than may have a key, and
+    kept. The API knows its key by the hash; `first_api_key` is for people, and no
+    task may read it.
+    """
     # Shaped as `iris-api key` makes them.
-    api, control = f"iris_{secrets.token_urlsafe(32)}", secrets.token_urlsafe(32)
+    api = f"iris_{secrets.token_urlsafe(32)}"
     return {
         "api_keys": f"first sha256:{hashlib.sha256(api.encode()).hexdigest()}",
-        "control_keys": f"first {control}",
+        "control_keys": f"first {secrets.token_urlsafe(32)}",
+        "first_api_key": api,
         "store_password": secrets.token_urlsafe(32),
-        "keys": json.dumps({"api_keys": api, "control_keys": control}),
     }
 
 
 def environment(values: str) -> dict[str, str]:
-    """Return the environment of Terraform: ours, and what secrets hold at first."""
-    return {**os.environ, "TF_IN_AUTOMATION": "1", "TF_VAR_first_values": values}
+    """
+    Return the environment of Terraform: ours, and what secrets hold at first.
+
+    In CI without its log, which holds what is sent to the cloud.
+    """
+    is_ci = bool(os.environ.get("CI"))
+    ours = {k: v for k, v in os.environ.items() if not (is_ci and k[:6] == "TF_LOG")}
+    return {**ours, "TF_IN_AUTOMATION": "1", "TF_VAR_first_values": values}
 
 
 def plan(terraform: Terraform, images: Images, options: argparse.Namespace) -> None:
@@ -129,7 +132,7 @@ def apply(terraform: Terraform, images: Images, options: argparse.Namespace) -> 
     """Make what runs what is described; without images, the registry alone."""
     made = terraform.plan(*first_steps(images))
     print(summarised(made))
-    terraform.apply(made)
+    terraform.apply()
     if not images.current:
         print("the registry is there: push the images and `use` each, then apply again")
 
@@ -157,7 +160,9 @@ def promote(terraform: Terraform, images: Images, options: argparse.Namespace) -
     if before["digest"] == after["digest"]:
         raise DeployRefused("nothing to promote: live runs the shadow's digest already")
     pins = check_pins(before["pin"], after["pin"])
-    report = options.report or f"{terraform.output('report_url')}/report.json"
+    report = options.report
+    if report is None:
+        report = f"{terraform.output('report_url')}/report.json"
     said = check_verdict(report, before["pin"], after["pin"], options.max_age_minutes)
     move(terraform, images, after, {"previous": before}, pins(f"promote: {said}"))
 
@@ -193,7 +198,7 @@ def move(
         write_all(kept)
         raise
     # From here on the files say what is wanted, so that `apply` can finish it.
-    terraform.apply(made)
+    terraform.apply()
     print(f"live: {after['digest']} instead of {images.entry('live')['digest']}")
     print("commit the files that changed")
 
@@ -206,8 +211,9 @@ def destroy(terraform: Terraform, images: Images, options: argparse.Namespace) -
             f"images too; say so with --confirm {options.environment}"
         )
     lifted = ["-var=is_protected=false", *first_steps(images)[1:]]
-    terraform.apply(terraform.plan(*lifted))
-    terraform.apply(terraform.plan("-destroy", *lifted))
+    for wanted in (lifted, ["-destroy", *lifted]):
+        terraform.plan(*wanted)
+        terraform.apply()
     print(f"{options.environment} is gone")
 
 
@@ -243,6 +249,6 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     try:
-        raise SystemExit(main(sys.argv[1:]))
+        raise SystemExit(main(given()))
     except DeployRefused as refused:
         raise SystemExit(f"deploy: {refused}") from None

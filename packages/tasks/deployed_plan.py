@@ -29,15 +29,6 @@ def summarised(plan: dict[str, Any]) -> str:
     return "\n".join([total, *sorted(named)])
 
 
-def created(plan: dict[str, Any], kind: str) -> set[str]:
-    """Return the keys under which resources of a type would be made."""
-    return {
-        str(one.get("index"))
-        for one in changes(plan)
-        if one["type"] == kind and "create" in one["change"]["actions"]
-    }
-
-
 def images_of(definition: dict[str, Any] | None) -> set[str]:
     """Return the digests that a task definition runs."""
     text = (definition or {}).get("container_definitions") or "[]"

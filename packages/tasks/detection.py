@@ -6,12 +6,12 @@ found, by what, and after how many inputs.
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from arguments import given
 from mutants import MUTANTS, ROOT
 from spoiling import INPUTS, SEED, Answers, Model, answering, draw_traffic
 
@@ -145,7 +145,7 @@ def table(names: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        print(table(sys.argv[1:]))
+    if names := given():
+        print(table(names))
     else:
         DOCUMENT.write_text(HEAD + table(list(MUTANTS)))

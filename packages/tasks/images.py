@@ -14,11 +14,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from arguments import given
 from engine_client import CLIENT, inspect
 from image_sbom import make_sbom
 
@@ -180,7 +180,7 @@ def build(context: Path, image: Image, base: str | None, is_fresh: bool = False)
         Build every layer anew, whatever the engine remembers.
     """
     arguments = {**image.arguments, "REVISION": revision()}
-    if base:
+    if base is not None:
         arguments["BASE"] = base
     dockerfile = DOCKER_FOLDER / f"{image.dockerfile}.Dockerfile"
     command = [CLIENT, "build", "--quiet", "--network", "host"]
@@ -231,6 +231,6 @@ def layers(identity: str) -> list[str]:
 
 if __name__ == "__main__":
     try:
-        raise SystemExit(main(sys.argv[1:]))
+        raise SystemExit(main(given()))
     except CannotBuild as reason:
         raise SystemExit(f"cannot build: {reason}") from None

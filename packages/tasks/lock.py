@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from arguments import given
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from refusal import Refused
@@ -164,6 +164,6 @@ def resolve(lock: Lock, target: Path, options: list[str]) -> None:
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1:])
+        main(given())
     except Refused as refusal:
         raise SystemExit(f"lock: {refusal}") from None

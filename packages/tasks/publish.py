@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import changelog
 import repository
+from arguments import given
 from building import build, check_model, check_style, check_tests
 from bundle import Bundle, digest, read_bundle, write_bundle
 from declared import check_declared
@@ -47,7 +47,7 @@ def main(arguments: list[str], selected: list[str]) -> None:
     options = parse_arguments(arguments)
     name, _, tagged = options.what.partition("-v")
     unit = find_unit(name)
-    place = Registry(options.to) if options.to else Shelf(INDEX)
+    place = Shelf(INDEX) if options.to is None else Registry(options.to)
     check_source(unit, tagged or None, place)
     with TemporaryDirectory(prefix="publish-") as folder:
         scratch = Path(folder)
@@ -174,4 +174,4 @@ def command(arguments: list[str], selected: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command(sys.argv[1:], [])
+    command(given(), [])

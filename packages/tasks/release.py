@@ -6,12 +6,12 @@ Commits, tags and publishes nothing: it prints the commands that do.
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import changelog
 import repository
+from arguments import given
 from drafts import replace
 from refusal import Refused
 from shelf import Shelf
@@ -65,6 +65,6 @@ def write_all(texts: dict[Path, str]) -> None:
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1:])
+        main(given())
     except Refused as refusal:
         raise SystemExit(f"release: {refusal}") from None

@@ -25,6 +25,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from arguments import given
 from environments import (
     ENVIRONMENTS,
     CannotStart,
@@ -217,6 +218,6 @@ def write_damaged(path: Path) -> None:
 if __name__ == "__main__":
     end_with_starters()
     try:
-        raise SystemExit(main(sys.argv[1:]))
+        raise SystemExit(main(given()))
     except CannotStart as reason:
         raise SystemExit(f"cannot start: {reason}") from None

@@ -14,13 +14,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from arguments import given
 from environments import CannotStart
 from lineage import end_with_starters
 from proxies import PROXIES, Router, Started, Upstreams, hung_server
@@ -191,6 +191,6 @@ def watch_memory(load: Load, upstreams: Upstreams, requests: int) -> None:
 if __name__ == "__main__":
     end_with_starters()
     try:
-        main(sys.argv[1:])
+        main(given())
     except CannotStart as reason:
         raise SystemExit(f"cannot measure: {reason}") from None

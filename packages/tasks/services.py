@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import monitoring
 from addresses import Address, hosts_of_apis, listener, read, upstream
+from arguments import given
 from environments import (
     ENVIRONMENTS,
     REQUIREMENTS,
@@ -184,6 +185,6 @@ def check_free(address: Address) -> None:
 if __name__ == "__main__":
     end_with_starters()
     try:
-        raise SystemExit(main(sys.argv[1:]))
+        raise SystemExit(main(given()))
     except CannotStart as reason:
         raise SystemExit(f"cannot start: {reason}") from None

@@ -64,8 +64,8 @@ variable "images" {
 }
 
 variable "first_values" {
-  description = "What the secrets hold at first; `tox run -e deploy` makes them up and shows them once."
-  type        = object({ api_keys = string, control_keys = string, store_password = string })
+  description = "What the secrets hold at first; `tox run -e deploy` makes them up and never shows them."
+  type        = object({ api_keys = string, control_keys = string, first_api_key = string, store_password = string })
   ephemeral   = true
 
   validation {

@@ -33,7 +33,7 @@ module "secrets" {
   source = "../../modules/secrets"
 
   name          = local.name
-  names         = ["api_keys", "control_keys"]
+  names         = ["api_keys", "control_keys", "first_api_key"]
   first_values  = var.first_values
   recovery_days = var.is_protected ? 30 : 0
 }

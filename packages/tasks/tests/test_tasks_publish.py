@@ -131,6 +131,15 @@ def test_publish_claims_nothing_when_the_upload_fails(
     assert index_of(tree) == before
 
 
+def test_publish_places_nothing_when_the_registry_is_empty_text(
+    tree: Path, bundle: Path
+) -> None:
+    before = index_of(tree)
+    said = refused(tree, UNIT, "--from", str(bundle), "--to", "")
+    assert said == "'' is not the URL of a registry: https://…"
+    assert index_of(tree) == before
+
+
 def test_publish_exits_with_1_and_one_line_when_the_upload_fails(
     tree: Path, bundle: Path
 ) -> None:
@@ -274,6 +283,7 @@ def test_publish_refuses_when_the_bundle_is_of_another_unit(
     [
         (["lily_model"], "'lily_model' is not a released unit: iris_model, shadow"),
         ([UNIT, "--to", "nowhere"], "'nowhere' is not the URL of a registry"),
+        ([UNIT, "--to", "http:///x"], "is not the URL of a registry"),
         ([UNIT, "--build-only", "docs"], "docs is there and not empty"),
     ],
 )

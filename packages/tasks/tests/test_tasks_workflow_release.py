@@ -69,6 +69,16 @@ def test_release_is_red_and_sends_nothing_when_the_bytes_are_not_the_tested_ones
         assert wheels(tmp_path / "registry") == {}
 
 
+def test_release_is_red_and_places_nothing_when_no_registry_is_named(
+    tree: Path, tmp_path: Path
+) -> None:
+    runner = Runner(tree, tmp_path, GITHUB_REF_NAME=TAG, **KNOWN)
+    assert runner.run("release", "build", {}) == 0, runner.said
+    assert runner.run("release", "publish", {"vars.REGISTRY": ""}) != 0
+    assert "publish: the value of --to is empty: is a variable not set?" in runner.said
+    assert wheels(tmp_path / "publish/packages/index/shadow_router") == {}
+
+
 def test_release_is_red_when_the_tag_is_not_the_version(
     tree: Path, tmp_path: Path
 ) -> None:

@@ -1,0 +1,25 @@
+"""Refuse an empty argument: in a workflow it is a variable that nobody has set."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# EX_USAGE of sysexits.h: no verdict and no refusal.
+USAGE = 64
+
+
+def given() -> list[str]:
+    """Return the arguments of the command line; end with one line if one is empty."""
+    program, arguments = Path(sys.argv[0]).stem, sys.argv[1:]
+    for before, argument in zip([program, *arguments], arguments):
+        option, _, value = argument.rpartition("=")
+        if argument.startswith("--") and option:
+            before, argument = option, value
+        if not argument.strip():
+            where = f"the value of {before}" if before[:2] == "--" else "an argument"
+            print(
+                f"{program}: {where} is empty: is a variable not set?", file=sys.stderr
+            )
+            raise SystemExit(USAGE)
+    return arguments
