@@ -8,7 +8,6 @@ Every unit that speaks HTTP has this same file, to the letter.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from urllib.parse import unquote
 
 Headers = list[tuple[bytes, bytes]]
@@ -17,8 +16,11 @@ Headers = list[tuple[bytes, bytes]]
 HEAD_BYTES = 16 * 1024
 # What may surround a value and is no part of it (RFC 9110, section 5.5).
 OPTIONAL_SPACE = b" \t"
-# Those on which it depends how a message is read, or whether.
-DECISIVE = frozenset((b"content-length", b"host", b"transfer-encoding"))
+# Those that say where a message ends, and with `Host` those that decide on a request.
+FRAMING = frozenset((b"content-length", b"transfer-encoding"))
+DECISIVE = FRAMING | {b"host"}
+# Whatever the headers of such an answer say, it ends with them (RFC 9112, 6.3).
+WITHOUT_BODY = frozenset((204, 304))
 # RFC 9110, section 7.6.1, and `Expect`, which the next hop answers by itself.
 HOP_BY_HOP = frozenset(
     (
@@ -150,7 +152,7 @@ def read_answer(version: str, status: int, headers: Headers) -> int | None:
     status : int
         Of the final answer, not of an interim one.
     headers : list of pairs of bytes
-        As of `judge_request`.
+        As of `judge_request`; those of `FRAMING` are enough.
 
     Raises
     ------
@@ -167,24 +169,15 @@ def read_answer(version: str, status: int, headers: Headers) -> int | None:
         raise Malformed("the answer says twice where it ends")
     if codings and (version != "1.1" or _list_codings(codings[0]) != [b"chunked"]):
         raise Malformed("the answer has a transfer coding other than chunked")
+    if status in WITHOUT_BODY:
+        return 0
     return lengths[0] if lengths else None
 
 
-def names_of_this_hop(connections: Iterable[bytes]) -> frozenset[bytes]:
-    """
-    Return names of headers that are not passed on (RFC 9110, section 7.6.1).
-
-    Parameters
-    ----------
-    connections : iterable of bytes
-        Values of `Connection`.
-    """
-    named = {
-        option.strip(OPTIONAL_SPACE).lower()
-        for value in connections
-        for option in value.split(b",")
-    }
-    return HOP_BY_HOP | (named - END_TO_END)
+def names_of_this_hop(connection: bytes) -> frozenset[bytes]:
+    """Return the headers that a `Connection` names, and has not passed on (7.6.1)."""
+    options = (one.strip(OPTIONAL_SPACE).lower() for one in connection.split(b","))
+    return frozenset(options) - END_TO_END
 
 
 def head_length(start_line: bytes, headers: Headers) -> int:

@@ -85,7 +85,7 @@ class System:
             "SHED_RATIO": 0,
             "BREAKER_FAILURES": 0,
             # Raw requests of the tests have short names for it.
-            "ALLOWED_HOSTS": "e, example",
+            "ALLOWED_HOSTS": "e, example, x",
             **settings,
         }
         names = {k: v for k, v in os.environ.items() if "SHADOW_ROUTER" not in k}

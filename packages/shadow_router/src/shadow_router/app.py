@@ -24,11 +24,13 @@ from shadow_router.forwarding import (
     IS_GONE,
     Beginning,
     ClientGone,
+    announced_length,
     answer_headers,
     read_body,
     request_headers,
     request_target,
     rest_of_body,
+    with_host,
 )
 from shadow_router.hosts import HostGuard
 from shadow_router.http_client import Answer, HttpClient, encode_head
@@ -37,6 +39,8 @@ from shadow_router.records import LOST, Exchange, Fate
 from shadow_router.settings import Settings
 from shadow_router.shedding import Shedder
 from shadow_router.statuses import Standing, standing_of
+
+_TELL_AGAIN_S = 1.0
 
 
 @dataclass(slots=True)
@@ -51,6 +55,7 @@ class _Visit:
     is_gone: Callable[[], bool]
     fate: Fate | None = None
     is_repeatable: bool = False
+    length: int | None = None
     request_body: bytes = b""
     live_status: int = 0
     live_headers: Headers = field(default_factory=list)
@@ -90,6 +95,8 @@ class RouterApp:
         self._cap = settings.body_cap_bytes
         self._timeout_s = settings.live_timeout_s
         self._is_stopping = False
+        # When each fault of live was last told; there are a dozen.
+        self._told: dict[str, float] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request and give it exactly one fate."""
@@ -131,6 +138,8 @@ class RouterApp:
 
     def _begin(self, scope: Scope) -> _Visit:
         headers, request_id = request_headers(scope["headers"])
+        if scope["http_version"] == "1.0":
+            headers = with_host(headers, self._live.origin.authority)
         method = scope["method"]
         target = request_target(scope)
         is_gone = scope["extensions"][IS_GONE]
@@ -151,7 +160,11 @@ class RouterApp:
         except DescriptorsUsedUp:
             await self._send_problem(visit, send, 503)
             return
-        except (UpstreamFailed, ClientGone):
+        except ClientGone:
+            await self._send_problem(visit, send, 502)
+            return
+        except UpstreamFailed as error:
+            self._tell(error)
             await self._send_problem(visit, send, 502)
             return
         try:
@@ -166,7 +179,8 @@ class RouterApp:
 
     async def _ask_live(self, visit: _Visit, receive: Receive) -> Answer | None:
         """Return an answer that must be streamed, or None with a short one noted."""
-        body = await read_body(receive, self._cap)
+        visit.length = announced_length(visit.headers)
+        body = await read_body(receive, self._cap, visit.length)
         began = time.perf_counter()
         if body.is_over_cap:
             async with asyncio.timeout(self._timeout_s) as deadline:
@@ -199,7 +213,7 @@ class RouterApp:
     async def _send_whole(self, visit: _Visit, body: bytes) -> Answer:
         visit.request_body = body
         headers = visit.headers
-        if body and not _has_length(headers):
+        if body and visit.length is None:
             headers = [*headers, (b"content-length", b"%d" % len(body))]
         head = encode_head(visit.method, visit.target, headers)
         return await self._live.send(head, body, head_only=visit.method == "HEAD")
@@ -214,7 +228,7 @@ class RouterApp:
         """Send a body that is over the cap; the deadline starts anew at each piece."""
         visit.skip(Fate.SKIPPED_TOO_LARGE)
         loop = asyncio.get_running_loop()
-        is_chunked = not _has_length(visit.headers)
+        is_chunked = visit.length is None
         headers = visit.headers
         if is_chunked:
             headers = [*headers, (b"transfer-encoding", b"chunked")]
@@ -232,27 +246,36 @@ class RouterApp:
     async def _stream(self, visit: _Visit, answer: Answer, send: Send) -> None:
         """Pass the answer on as it comes, keeping a copy while it is under the cap."""
         await self._send_live_head(visit, send)
-        kept: list[bytes] = []
+        # Not a list of pieces: a piece of one byte costs as much as sixty.
+        kept = bytearray()
         size = 0
         try:
             async for chunk in answer.chunks():
                 size += len(chunk)
                 if size <= self._cap:
-                    kept.append(chunk)
+                    kept += chunk
                 elif visit.is_gone():
                     # Nobody reads it and nobody will compare it; it may never end.
                     visit.skip(Fate.SKIPPED_TOO_LARGE)
                     return
                 await send_body(send, chunk, more=True)
-        except UpstreamFailed:
+        except UpstreamFailed as error:
+            self._tell(error)
             # The head is out: all that is left is to end the connection early, as
             # live did. Uvicorn does so when an app returns before the last piece.
             visit.skip(Fate.SKIPPED_LIVE_FAILED)
             return
         await send_body(send, b"")
-        visit.live_body = b"".join(kept)
+        visit.live_body = bytes(kept)
         if size > self._cap:
             visit.skip(Fate.SKIPPED_TOO_LARGE)
+
+    def _tell(self, error: UpstreamFailed) -> None:
+        """Log what is wrong with live, the same at most once a second."""
+        fault, now = str(error), time.monotonic()
+        if now - self._told.get(fault, 0.0) >= _TELL_AGAIN_S:
+            self._told[fault] = now
+            logger.warning("no answer of live to pass on: {}", fault)
 
     async def _send_live_head(self, visit: _Visit, send: Send) -> None:
         headers = answer_headers(
@@ -286,7 +309,3 @@ class RouterApp:
             live_ms=visit.live_ms,
             live_body=visit.live_body,
         )
-
-
-def _has_length(headers: Headers) -> bool:
-    return b"content-length" in [name for name, _ in headers]

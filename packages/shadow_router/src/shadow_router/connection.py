@@ -7,10 +7,27 @@ from typing import NoReturn, cast
 import httptools
 
 from shadow_router.errors import UpstreamBroken
+from shadow_router.http1 import (
+    FRAMING,
+    OPTIONAL_SPACE,
+    Headers,
+    Malformed,
+    head_length,
+    read_answer,
+)
 
+#: What an answer may have that is not its body: head, interim answers, trailers.
 _HEAD_CAP = 64 * 1024
+#: And with each byte of the body; a chunk of a single byte has five.
+_FRAMING_CAP = 8
 _HIGH_WATER = 256 * 1024
+#: What a piece costs beside its bytes.
+_PIECE_BYTES = 64
 _LATE = "no whole answer in time"
+
+
+class _Enough(Exception):
+    """Raised to stop the parser."""
 
 
 class Connection(asyncio.Protocol):
@@ -31,11 +48,14 @@ class Connection(asyncio.Protocol):
         self.number += 1
         self._parser = httptools.HttpResponseParser(self)
         self._head_only = head_only
-        self._head_bytes = 0
-        self._framed = False
+        self._received = self._body_bytes = 0
         self._buffered = 0
-        self.headers: list[tuple[bytes, bytes]] = []
+        # The headers that say where the answer ends.
+        self._framing: Headers = []
+        self.headers: Headers = []
         self.status = 0
+        #: The announced length of the body, None when there is none.
+        self.content_length: int | None = None
         self.chunks: deque[bytes] = deque()
         self.complete = False
         self.reusable = False
@@ -56,18 +76,17 @@ class Connection(asyncio.Protocol):
             self.reusable = False
             self.transport.abort()
             return
-        if not self.status:
-            self._head_bytes += len(data)
+        self._received += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
-            if not self.complete:
-                self._fail("the answer is not HTTP")
             self.reusable = False
+            if not self.complete:
+                self._fail(self.fault or "the answer is not HTTP")
         except httptools.HttpParserUpgrade:
             self._fail("the answer changes the protocol")
-        if not self.status and self._head_bytes > _HEAD_CAP:
-            self._fail("the head of the answer does not end")
+        if self._received > _HEAD_CAP:
+            self._check_framing()
 
     def eof_received(self) -> None:
         """Take the end of the stream for the end of the answer, where that is legal."""
@@ -92,36 +111,57 @@ class Connection(asyncio.Protocol):
 
     # Parser callbacks
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header as it was written."""
+    def on_message_begin(self) -> None:
+        """Note that more comes after the end of the answer than was asked for."""
         if self.complete:
+            self.reusable = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header as it was written, without the space after it."""
+        if self.status:
+            # Trailers are no headers (RFC 9110, section 6.5.1).
             return
+        value = value.rstrip(OPTIONAL_SPACE)
         self.headers.append((name, value))
-        if name.lower() in (b"content-length", b"transfer-encoding"):
-            self._framed = True
+        if (lower := name.lower()) in FRAMING:
+            self._framing.append((lower, value))
 
     def on_headers_complete(self) -> None:
-        """Note the status, unless the answer is an interim one."""
+        """Note status and length, unless the answer is an interim one."""
         if self.complete:
-            # A second answer to one request; the connection is not to be trusted.
-            self.reusable = False
             return
         status = self._parser.get_status_code()
-        if status < 200:
+        if 100 <= status < 200:
             # An interim answer is for this hop alone; the final one follows.
             self.headers.clear()
+            self._framing.clear()
             return
+        try:
+            self.content_length = self._read_head(status)
+        except Malformed as error:
+            self.fault = str(error)
+            raise _Enough from None
         self.status = status
         if self._head_only:
             self._finish()
         self._wake()
 
+    def _read_head(self, status: int) -> int | None:
+        # Only so much can hold a head over the cap; few need adding up.
+        if self._received > _HEAD_CAP and head_length(b"", self.headers) > _HEAD_CAP:
+            raise Malformed("the head of the answer does not end")
+        version = self._parser.get_http_version()
+        return read_answer(version, status, self._framing)
+
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body; stop reading when too much waits to be taken."""
         if self.complete:
+            # Of an answer to HEAD, which has none.
+            self.reusable = False
             return
         self.chunks.append(body)
-        self._buffered += len(body)
+        self._body_bytes += len(body)
+        self._buffered += len(body) + _PIECE_BYTES
         if self._buffered > _HIGH_WATER:
             self.transport.pause_reading()
         self._wake()
@@ -151,7 +191,8 @@ class Connection(asyncio.Protocol):
         """
         while not (self.status or self.fault):
             await self._wait()
-        if self.fault and not self.status:
+        if self.fault and not self._body_bytes:
+            # Nothing of it was passed on yet, so that it can still be a 502.
             self._raise()
 
     async def next_chunk(self) -> bytes:
@@ -161,7 +202,7 @@ class Connection(asyncio.Protocol):
         if self.chunks:
             chunk = self.chunks.popleft()
             before = self._buffered
-            self._buffered -= len(chunk)
+            self._buffered -= len(chunk) + _PIECE_BYTES
             if before > _HIGH_WATER >= self._buffered and self.is_open:
                 self.transport.resume_reading()
             return chunk
@@ -205,12 +246,20 @@ class Connection(asyncio.Protocol):
     def _end(self) -> None:
         if self.complete:
             self.reusable = False
-        elif self.status and not self._framed:
+        elif self.status and not self._framing:
             # Without a length the end of the connection is the end of the body.
             self.complete = True
             self._wake()
         elif not self.fault:
             self._fail("the connection ended before the answer did")
+
+    def _check_framing(self) -> None:
+        """Give up on an answer that is framing without end."""
+        framing = self._received - self._body_bytes
+        is_endless = framing > _HEAD_CAP + _FRAMING_CAP * self._body_bytes
+        if is_endless and not self.complete:
+            what = "framing" if self.status else "head"
+            self._fail(f"the {what} of the answer does not end")
 
     def _fail(self, fault: str) -> None:
         self.fault = fault

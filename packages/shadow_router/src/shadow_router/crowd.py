@@ -7,6 +7,7 @@ from loguru import logger
 from uvicorn.server import ServerState
 
 from shadow_router.descriptors import MOST_SPARE, is_one_free
+from shadow_router.room import ROOM_BYTES, Room
 
 TICK_S = 0.1
 #: Clients that are turned away are told of in the log, so often at most.
@@ -70,6 +71,8 @@ class Crowd(ServerState):
         self._ticks_told_ago = round(_TOLD_EVERY_S / TICK_S)
         self.body_bytes = body_bytes
         self.on_refused = on_refused
+        #: For the bodies of all connections; one of any length finds some.
+        self.room = Room(max(ROOM_BYTES, body_bytes))
         self._roomy = _in_ticks(PATIENCE_S)
         self._crowded = _in_ticks({**PATIENCE_S, IDLE: CROWDED_IDLE_S})
 

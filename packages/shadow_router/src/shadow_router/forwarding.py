@@ -7,24 +7,13 @@ from http import HTTPStatus
 from random import Random
 
 from shadow_router.asgi import Headers, Receive, Scope, problem
+from shadow_router.http1 import (
+    HOP_BY_HOP,
+    WITHOUT_BODY,
+    names_of_this_hop,
+    parse_length,
+)
 
-# RFC 9110, section 7.6.1, and `Expect`, which is answered here.
-HOP_BY_HOP = frozenset(
-    (
-        b"connection",
-        b"expect",
-        b"keep-alive",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    )
-)
-# A client cannot have these removed by naming them in `Connection`.
-_NEVER_DROPPED = frozenset(
-    (b"content-encoding", b"content-length", b"content-type", b"host", b"x-request-id")
-)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 # Seeded by the system, which is not asked again for each id.
 _random = Random()
@@ -44,8 +33,7 @@ def request_headers(headers: Headers) -> tuple[Headers, str]:
     request_id = b""
     for name, value in headers:
         if name == b"connection":
-            named = {token.strip() for token in value.lower().split(b",")}
-            dropped = dropped | (named - _NEVER_DROPPED)
+            dropped = dropped | names_of_this_hop(value)
         elif name == b"x-request-id" and not request_id:
             request_id = value
     if _REQUEST_ID.fullmatch(request_id):
@@ -57,19 +45,31 @@ def request_headers(headers: Headers) -> tuple[Headers, str]:
     return [*kept, (b"x-request-id", made.encode("ascii"))], made
 
 
+def with_host(headers: Headers, authority: bytes) -> Headers:
+    """Return headers that name a host, as HTTP/1.1 asks (RFC 9112, section 3.2)."""
+    if any(name == b"host" for name, _ in headers):
+        return headers
+    return [(b"host", authority), *headers]
+
+
 def answer_headers(status: int, headers: Headers, request_id: bytes) -> Headers:
     """Return live's headers as the client gets them."""
     kept: Headers = []
+    named: frozenset[bytes] = frozenset()
     has_id = False
     for name, value in headers:
         lower = name.lower()
         if lower in HOP_BY_HOP:
-            continue
-        if status == 304 and lower == b"content-length":
-            # It describes a body that is not sent, and uvicorn would wait for it.
+            if lower == b"connection":
+                named |= names_of_this_hop(value)
             continue
         has_id = has_id or lower == b"x-request-id"
         kept.append((name, value))
+    if status in WITHOUT_BODY:
+        # It describes a body that is not sent, and uvicorn would wait for it.
+        named |= {b"content-length"}
+    if named:
+        kept = [header for header in kept if header[0].lower() not in named]
     if not has_id:
         kept.append((b"x-request-id", request_id))
     return kept
@@ -107,15 +107,28 @@ class Beginning:
     has_more: bool
 
 
-async def read_body(receive: Receive, cap: int) -> Beginning:
+def announced_length(headers: Headers) -> int | None:
+    """Return the length of the body that is to come, None where no header says it."""
+    for name, value in headers:
+        if name == b"content-length":
+            return parse_length(value)
+    return None
+
+
+async def read_body(
+    receive: Receive, cap: int, announced: int | None = None
+) -> Beginning:
     """
-    Return the body, or its beginning as soon as it is over the cap.
+    Return the body, or its beginning as soon as it is known to be over the cap.
 
     Raises
     ------
     ClientGone
         If the client hung up first.
     """
+    if announced is not None and announced > cap:
+        # Live may refuse it by its head, and a client wait for that.
+        return Beginning(b"", is_over_cap=True, has_more=True)
     body = b""
     while True:
         message = await receive()

@@ -19,8 +19,6 @@ from shadow_router.connection import Connection
 from shadow_router.descriptors import OUT_OF_DESCRIPTORS
 from shadow_router.errors import DescriptorsUsedUp, UpstreamRefused, UpstreamTooLarge
 
-Headers = list[tuple[bytes, bytes]]
-
 #: Shorter than the five seconds after which uvicorn closes a silent connection, so
 #: that a request is not sent into one that is just being closed.
 MAX_IDLE_S = 2.0
@@ -66,14 +64,7 @@ class Answer:
         self._connection = connection
         self.status = connection.status
         self.headers = connection.headers
-
-    @property
-    def content_length(self) -> int | None:
-        """Return the announced length of the body, None when there is none."""
-        for name, value in self.headers:
-            if name.lower() == b"content-length":
-                return int(value)
-        return None
+        self.content_length = connection.content_length
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives; UpstreamBroken if it is cut short."""
@@ -99,14 +90,13 @@ class Answer:
             if len(whole) > cap:
                 raise UpstreamTooLarge(f"the answer is longer than {cap} bytes")
             return whole
-        parts: list[bytes] = []
-        size = 0
+        # Not a list of pieces: a piece of one byte costs as much as sixty.
+        body = bytearray()
         while chunk := await self._connection.next_chunk():
-            size += len(chunk)
-            if size > cap:
+            body += chunk
+            if len(body) > cap:
                 raise UpstreamTooLarge(f"the answer is longer than {cap} bytes")
-            parts.append(chunk)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return bytes(body)
 
     def without_deadline(self) -> None:
         """Have what is left of the answer take as long as it takes."""

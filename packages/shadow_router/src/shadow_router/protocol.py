@@ -6,15 +6,26 @@ from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
+from shadow_router.close_delimited import end_with_connection
 from shadow_router.cork import Corked
 from shadow_router.crowd import ANSWER, BODY, HEAD, IDLE, PARTING, SILENT, Crowd
 from shadow_router.forwarding import IS_GONE, TARGET, refusal
 from shadow_router.hosts import take_authority
+from shadow_router.http1 import (
+    DECISIVE,
+    HEAD_BYTES,
+    OPTIONAL_SPACE,
+    Headers,
+    head_length,
+    judge_request,
+)
+from shadow_router.room import SMALL_BYTES
 
-#: Of request line and headers together.
-HEAD_BYTES = 16 * 1024
 #: Requests that may wait for their turn on one connection.
 MOST_PIPELINED = 16
 
@@ -42,9 +53,13 @@ class Protocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._phase = SILENT
         self._age = 0
+        # The headers by which a request is judged.
+        self._decisive: Headers = []
         # Of what has come since the last body byte, or since the last request.
         self._head_bytes = 0
         self._body_bytes = 0
+        # Serves the oldest request that is not answered.
+        self._task: asyncio.Task[None] | None = None
         # Whether what still comes is thrown away.
         self._deaf = False
         # The status that ends this connection once earlier requests are answered.
@@ -68,17 +83,24 @@ class Protocol(HttpToolsProtocol):
                 self.transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come."""
+        """Parse what has come, no more at a time than a head may have."""
+        if len(data) <= HEAD_BYTES:
+            self._feed(data)
+        else:
+            for start in range(0, len(data), HEAD_BYTES):
+                self._feed(data[start : start + HEAD_BYTES])
+
+    def _feed(self, piece: bytes) -> None:
         if self._deaf:
             return
         if self._phase in (SILENT, IDLE):
             self._begin_head()
         held = self._body_bytes
-        self._head_bytes += len(data)
+        self._head_bytes += len(piece)
         try:
-            self.parser.feed_data(data)
+            self.parser.feed_data(piece)
         except HttpParserUpgrade as found:
-            self._stay_with_http(data[found.args[0] :])
+            self._stay_with_http(piece[found.args[0] :])
         except HttpParserError:
             self._fail(self._verdict or 400)
         if self._phase is BODY and self._body_bytes != held:
@@ -106,42 +128,92 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin with the next request."""
         super().on_message_begin()
+        self._decisive = []
         self._phase = HEAD
         self._age = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; trailers are not headers."""
-        if self._phase is HEAD:
-            super().on_header(name, value)
+        if self._phase is not HEAD:
+            return
+        name, value = name.lower(), value.rstrip(OPTIONAL_SPACE)
+        if name in DECISIVE:
+            self._decisive.append((name, value))
+        elif name == b"expect":
+            self.expect_100_continue = value.lower() == b"100-continue"
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Hand the request to the application, unless its head is too long."""
-        # Only a piece this long can hold a head over the cap; few heads need adding up.
-        if self._head_bytes > HEAD_BYTES and self._is_head_long():
-            self._verdict = 431
-        elif len(self.pipeline) >= MOST_PIPELINED:
-            self._verdict = 503
-        if self._verdict:
+        """Hand the request to the application, or refuse it by its head."""
+        version = self.parser.get_http_version()
+        status = judge_request(version, self.url, self._decisive)
+        if status := status or self._judge_size():
+            self._verdict = status
             raise _Enough
         if self.url[:1] not in (b"/", b"*"):
             take_authority(self.url, self.headers)
+        if version == "1.0":
+            self.expect_100_continue = False  # RFC 9110, section 10.1.1
         extensions = {TARGET: self.url, IS_GONE: self.transport.is_closing}
         # An extension's value is a dictionary by the type, but ours alone reads these.
         self.scope["extensions"] = extensions  # type: ignore[typeddict-item]
         super().on_headers_complete()
         self._phase = BODY
         self._age = self._head_bytes = self._body_bytes = 0
+        if version == "1.0":
+            end_with_connection(self.cycle)
         self._upgrading = self.parser.should_upgrade()
         if self._upgrading:
             self.cycle.keep_alive = False
 
+    def _judge_size(self) -> int:
+        """Return the status that is due when head or pipeline is too long."""
+        # Only a piece this long can hold a head over the cap; few need adding up.
+        is_long = self._head_bytes > HEAD_BYTES
+        if is_long and head_length(self.url, self.headers) > HEAD_BYTES:
+            return 431
+        return 503 if len(self.pipeline) >= MOST_PIPELINED else 0
+
     def on_body(self, body: bytes) -> None:
-        """Take a piece of the body; patience is for as much as the size cap."""
+        """Take a piece of the body, if it is short or there is room for it."""
         super().on_body(body)
-        before = self._body_bytes // self.server_state.body_bytes
+        before = self._body_bytes
         self._body_bytes += len(body)
-        if self._body_bytes // self.server_state.body_bytes != before:
+        if self._body_bytes > SMALL_BYTES:
+            self._hold(before)
+
+    def _hold(self, before: int) -> None:
+        cap = self.server_state.body_bytes
+        # Patience is for as much as the size cap.
+        if self._body_bytes // cap != before // cap:
             self._age = 0
+        room = self.server_state.room
+        is_new = not room.holds_for(self.cycle)
+        # What is over the cap is passed on as it comes.
+        if not room.hold(self.cycle, min(self._body_bytes, cap)):
+            self._verdict = 503
+            raise _Enough
+        if is_new and not self._is_queued():
+            self._give_back_after(self.cycle)
+
+    def _give_back_after(self, cycle: RequestResponseCycle) -> None:
+        # Not with the answer: a client that leaves does not end what it has begun.
+        assert self._task is not None
+        self._task.add_done_callback(lambda _: self.server_state.room.give_back(cycle))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Serve a request, as uvicorn does, and know by which task."""
+        self._task = self.loop.create_task(cycle.run_asgi(app))
+        self._task.add_done_callback(self.tasks.discard)
+        self.tasks.add(self._task)
+        if self.server_state.room.holds_for(cycle):
+            self._give_back_after(cycle)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the requests that nobody has begun to answer."""
+        for cycle, _ in self.pipeline:
+            self.server_state.room.give_back(cycle)
+        super().connection_lost(exc)
 
     def on_message_complete(self) -> None:
         """Note that the request is whole."""
@@ -201,10 +273,6 @@ class Protocol(HttpToolsProtocol):
         # For a refusal, which looks for the id of the request it refuses.
         self.headers = []
 
-    def _is_head_long(self) -> bool:
-        lines = sum(len(name) + len(value) + 4 for name, value in self.headers)
-        return len(self.url) + lines > HEAD_BYTES
-
     def _stay_with_http(self, rest: bytes) -> None:
         # The parser takes what follows for the other protocol, body or not. Nothing
         # says that we speak it: the body is the request's, and then all ends.
@@ -218,12 +286,8 @@ class Protocol(HttpToolsProtocol):
             on_body=self.on_body, on_message_complete=self._end_upgraded
         )
         self.parser = HttpRequestParser(callbacks)
-        try:
-            self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
-            self.parser.feed_data(rest)
-        except HttpParserError:
-            if not self._deaf:
-                self._fail(400)
+        self._feed(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
+        self._feed(rest)
 
     def _end_upgraded(self) -> None:
         self.on_message_complete()
@@ -247,12 +311,17 @@ class Protocol(HttpToolsProtocol):
     def _was_withdrawn(self) -> bool:
         """Take back a request whose body will not come; was it still in the queue?"""
         cycle = self.cycle
-        if self.pipeline and self.pipeline[0][0] is cycle:
+        if self._is_queued():
             self.pipeline.popleft()
+            self.server_state.room.give_back(cycle)
             return True
         cycle.disconnected = True
         cycle.message_event.set()
         return False
+
+    def _is_queued(self) -> bool:
+        """Return whether the request that is coming waits for others."""
+        return bool(self.pipeline) and self.pipeline[0][0] is self.cycle
 
     def _is_answering(self) -> bool:
         cycle = self.cycle
