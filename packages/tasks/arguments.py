@@ -13,13 +13,12 @@ def given() -> list[str]:
     """Return the arguments of the command line; end with one line if one is empty."""
     program, arguments = Path(sys.argv[0]).stem, sys.argv[1:]
     for before, argument in zip([program, *arguments], arguments):
-        option, _, value = argument.rpartition("=")
-        if argument.startswith("--") and option:
+        option, equals, value = argument.partition("=")
+        if argument.startswith("--") and equals:
             before, argument = option, value
         if not argument.strip():
             where = f"the value of {before}" if before[:2] == "--" else "an argument"
-            print(
-                f"{program}: {where} is empty: is a variable not set?", file=sys.stderr
-            )
+            reason = f"{where} is empty: is a variable not set?"
+            print(f"{program}: {reason}", file=sys.stderr)
             raise SystemExit(USAGE)
     return arguments
