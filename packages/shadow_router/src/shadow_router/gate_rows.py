@@ -41,7 +41,8 @@ class GateRow:
 def gate_rows(verdict: Verdict, inputs_per_s: float | None) -> Iterator[GateRow]:
     """Yield all gates, those that were not asked last."""
     for gate in verdict.gates:
-        parts = sorted(gate.parts, key=lambda part: part is not gate.worst)
+        worst = gate.worst
+        parts = sorted(gate.parts, key=lambda part: part is not worst)
         yield GateRow(
             name=gate.name,
             question=QUESTIONS[gate.name],

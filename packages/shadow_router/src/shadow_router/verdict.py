@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 from shadow_router.evidence import Evidence, Lanes, Tallies, Tried, scaled
 from shadow_router.gates import COVERED, GATES, Judge, covered_segments
@@ -211,11 +211,14 @@ def _missing(
     evidence: Evidence, rules: Rules, alpha: float, gates: tuple[Gate, ...]
 ) -> dict[str, int | None]:
     """Return how much more of the same decides each open gate."""
-    inputs = evidence.tallies.inputs
+    tallies, inputs = evidence.tallies, evidence.tallies.inputs
+    # Segments that are not judged need no scaling; there may be thousands.
+    judged = replace(tallies, segments=covered_segments(tallies))
+    more = cache(partial(scaled, replace(evidence, tallies=judged)))
     missing: dict[str, int | None] = {}
     for gate in gates:
         if gate.state is State.INCONCLUSIVE:
-            is_open = partial(_is_open, GATES[gate.name], evidence, rules, alpha)
+            is_open = partial(_is_open, GATES[gate.name], more, rules, alpha)
             factor = _first_decided(is_open) if inputs else _FURTHEST
             is_far = factor >= _FURTHEST
             missing[gate.name] = None if is_far else round(inputs * (factor - 1))
@@ -232,10 +235,13 @@ def _eta(evidence: Evidence, missing: Mapping[str, int | None]) -> Eta | None:
 
 
 def _is_open(
-    gate: Judge, evidence: Evidence, rules: Rules, alpha: float, factor: float
+    gate: Judge,
+    more: Callable[[float], Evidence],
+    rules: Rules,
+    alpha: float,
+    factor: float,
 ) -> bool:
-    more = scaled(evidence, factor)
-    return gate(more, rules, alpha).state is State.INCONCLUSIVE
+    return gate(more(factor), rules, alpha).state is State.INCONCLUSIVE
 
 
 def _first_decided(is_open: Callable[[float], bool]) -> float:

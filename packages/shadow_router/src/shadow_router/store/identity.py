@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from shadow_router.store import schema
 from shadow_router.store.adding import add
+from shadow_router.store.naming import MOST_VERSIONS, OTHER
 
 identities = sa.Table(
     "identities",
@@ -21,7 +22,11 @@ KEY = "input key"
 
 
 def write_identity(connection: sa.Connection, role: str, digest: str) -> None:
-    """Note that a role runs the artefact of a digest."""
+    """Note that a role runs the artefact of a digest; beyond some, of another."""
+    c = identities.c
+    known = set(connection.scalars(sa.select(c.digest).where(c.role == role)))
+    if digest not in known and len(known) >= MOST_VERSIONS:
+        digest = OTHER
     add(connection, identities, [{"role": role, "digest": digest, "n": 1}])
 
 

@@ -21,6 +21,13 @@ from shadow_router.store.engine import FILE_NAME, open_engine, reason_of, shown_
 from shadow_router.store.identity import key_fault, newest_ns, with_digests
 from shadow_router.store.labelling import LabelTotals, read_labels
 from shadow_router.store.lanes import read_lanes
+from shadow_router.store.naming import (
+    MOST_SEGMENTS,
+    MOST_VERSIONS,
+    names_fault,
+    read_pairs,
+    read_top,
+)
 
 #: The pace of late is that of so many minutes.
 _PACE_MINUTES = 10
@@ -179,34 +186,36 @@ def _rows_by_fate(connection: sa.Connection) -> dict[str, int]:
 def read_totals(directory: Path, url: SecretStr | None = None) -> Totals:
     """Return the sums; raises as `read_books` does, and never scans the rows."""
     with reading(directory, url) as connection:
-        pairs = connection.execute(sa.select(schema.confusion))
         by_time = sa.select(schema.rules.c.text).order_by(schema.rules.c.at_ns)
+        tallies = _tallies(connection)
         return Totals(
             counters=_counters(connection),
             finals=_finals(connection),
             pages=_pages(connection),
-            confusion={(row.live, row.shadow): row.n for row in pairs},
+            confusion=read_pairs(connection, schema.confusion),
             latencies=_latencies(connection),
             versions=with_digests(connection, _versions(connection)),
-            tallies=_tallies(connection),
+            tallies=tallies,
             lanes=read_lanes(connection),
             inputs_per_s=_inputs_per_s(connection),
             rules=tuple(connection.scalars(by_time)),
             newest_ns=newest_ns(connection),
             labels=read_labels(connection),
-            faults=key_fault(connection),
+            faults=(*key_fault(connection), *names_fault(tallies.pairs)),
         )
 
 
 def _versions(
     connection: sa.Connection,
 ) -> dict[str, tuple[tuple[str, str], ...]]:
-    table = schema.versions.c
-    ordered = sa.select(schema.versions).order_by(table.version, table.digest)
-    seen = connection.execute(ordered).all()
-    return {
-        role: tuple((row.version, row.digest) for row in seen if row.role == role)
+    table, most = schema.versions, MOST_VERSIONS + 1
+    seen = {
+        role: read_top(connection, table, most, table.c.role == role)
         for role in ("live", "shadow")
+    }
+    return {
+        role: tuple(sorted((row.version, row.digest) for row in rows))
+        for role, rows in seen.items()
     }
 
 
@@ -214,11 +223,10 @@ def _tallies(connection: sa.Connection) -> Tallies:
     named = connection.execute(sa.select(schema.tallies))
     # A tally is either a count or a sum; the other column of its row is 0.
     sums = {row.name: row.n or row.total for row in named}
-    pairs = connection.execute(sa.select(schema.pairs))
-    segments = connection.execute(sa.select(schema.segments))
+    segments = read_top(connection, schema.segments, MOST_SEGMENTS + 1)
     return Tallies(
         **sums,
-        pairs={(row.live, row.shadow): row.n for row in pairs},
+        pairs=read_pairs(connection, schema.pairs),
         segments={row.name: Tried(row.n, row.flips) for row in segments},
         sketches=_sketches(connection),
     )

@@ -15,6 +15,7 @@ from shadow_router.store import schema
 from shadow_router.store.adding import add, insert_tuples
 from shadow_router.store.keeping import first_uncounted, read_kept
 from shadow_router.store.labelling import write_flips
+from shadow_router.store.naming import Names
 
 _MINUTE_NS = 60 * 10**9
 #: Databases take so many values in one statement at the least.
@@ -87,7 +88,7 @@ class _Sums:
             self.squared_distance += distance * distance
         self._kinds[live, shadow, is_shifted, bucket, is_sure, unit.bins, minute] += 1
 
-    def close(self) -> None:
+    def close(self, names: Names) -> None:
         """Spread what was counted by kind over the sums: there are few kinds."""
         for kind, n in self._kinds.items():
             live, shadow, is_shifted, bucket, is_sure, bins, minute = kind
@@ -96,7 +97,7 @@ class _Sums:
             self.pace[minute, is_flip] += n
             self.counts["shifts"] += n * (is_shifted or is_flip)
             for name in (live, *(f"{live} · {one}" for one in bins)):
-                self.segments[name, is_flip] += n
+                self.segments[names.segment(name), is_flip] += n
             if bucket is not None:
                 self.counts["measured"] += n
                 self.margins[bucket, is_flip] += n
@@ -133,7 +134,9 @@ def _short(label: str) -> bytes:
     return blake2b(label.encode("utf-8", "surrogatepass"), digest_size=4).digest()
 
 
-def write_evidence(connection: sa.Connection, items: Sequence[Comparison]) -> None:
+def write_evidence(
+    connection: sa.Connection, items: Sequence[Comparison], names: Names
+) -> None:
     """Add a batch to the sums that the gates are judged by."""
     if not items:
         return
@@ -143,7 +146,7 @@ def write_evidence(connection: sa.Connection, items: Sequence[Comparison]) -> No
     sums = _Sums(_known(connection, list(digests)), first_uncounted(halvings))
     for item in items:
         sums.take(item)
-    sums.close()
+    sums.close(names)
     _write_inputs(connection, sums)
     _write_sums(connection, sums)
     write_flips(connection, sums.flips)

@@ -25,6 +25,7 @@ from shadow_router.store.identity import KEY, write_identity
 from shadow_router.store.keeping import Keep, prune
 from shadow_router.store.labelling import Joined, TrueLabel, write_labels
 from shadow_router.store.lanes import Trials, begin_lanes, write_trials
+from shadow_router.store.naming import Names, read_names
 from shadow_router.store.rows import write_discrepancies, write_rows
 from shadow_router.store.samples import Limits, note_history, write_samples
 from shadow_router.store.tallying import write_evidence
@@ -85,6 +86,7 @@ class Store:
         self._writer_id = f"{int(time.time())}-{secrets.token_hex(6)}"
         self._written = 0
         self._limits: Limits = {}
+        self._names: Names | None = None
         self._step = -1
         self._engine = open_engine(directory, url)
         self._told = partial(told_when_away, directory, url)
@@ -130,23 +132,25 @@ class Store:
         """Commit one batch: all of it or none of it; `has_written` knows which."""
         number = self._written + 1
         with writing(self._engine) as connection:
+            names, self._names = self._names or read_names(connection), None
+            items = names.limited(batch.comparisons)
             counts = Counter(batch.counts)
-            for item in batch.comparisons:
+            for item in items:
                 counts[item.router_id, item.difference.fate] += 1
             _add_counters(connection, "collector", counts)
-            write_rows(connection, batch.comparisons)
-            write_discrepancies(connection, batch.comparisons, self._keep)
-            _write_sums(connection, batch.comparisons)
-            write_evidence(connection, batch.comparisons)
+            write_rows(connection, items)
+            write_discrepancies(connection, items, self._keep)
+            _write_sums(connection, items)
+            write_evidence(connection, items, names)
             write_trials(connection, batch.trials)
-            limits = write_samples(connection, batch.comparisons, self._limits)
+            limits = write_samples(connection, items, self._limits)
             step = note_history(connection, time.time_ns(), self._step)
             _write_gauges(connection, batch)
             mark = {"writer_id": self._writer_id, "batch": number}
             put(connection, schema.writers, [mark])
         self._written = number
         # Only what was committed counts.
-        self._limits, self._step = limits, step
+        self._limits, self._step, self._names = limits, step, names
 
     def has_written(self) -> bool:
         """
