@@ -49,11 +49,11 @@ def test_input_is_the_same_when_only_spelling_order_and_surroundings_differ():
     assert len(set(one)) == 2
 
 
-def test_input_is_another_when_a_value_or_the_target_differs():
+def test_input_is_another_when_a_value_or_the_path_differs():
     body = {"inputs": [{"x": 1}, {"x": 2}]}
     one, two = digests(body)
     assert one != two
-    assert digests(body, target=b"/v1/predict?fast") != [one, two]
+    assert digests(body, target=b"/v2/predict") != [one, two]
 
 
 def test_tensors_are_told_apart_row_by_row():

@@ -2,21 +2,24 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 
 import orjson
 
+from shadow_router.content_coding import can_undo, undone
 from shadow_router.errors import AnswerUnreadable
 from shadow_router.paths import Document, values_at
-from shadow_router.records import Observation
+from shadow_router.records import JSON_BYTES, Observation
 from shadow_router.rules import Rules
+from shadow_router.tensors import fill_tensors
 
 Table = Mapping[str, float]
 _LONGEST_LABEL = 256
 _KEPT_HEADERS = {
     name.encode(): name
-    for name in ("content-type", "content-encoding", "server-timing")
+    for name in ("content-type", "content-encoding", "server-timing", JSON_BYTES)
 }
 
 
@@ -68,7 +71,24 @@ def _refuse_constant(name: str) -> None:
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
-def parse_prediction(body: bytes, rules: Rules) -> Prediction:
+def parse_message(body: bytes, json_bytes: int | None) -> Document:
+    """Return a document, with the binary tensors behind it; as `parse_document`."""
+    if json_bytes is None:
+        return parse_document(body)
+    document = parse_document(body[:json_bytes])
+    fill_tensors(document, body[json_bytes:])
+    return document
+
+
+def json_bytes_of(value: str) -> int | None:
+    """Return the length that a header states, None if it states none."""
+    is_length = value.isdigit() and value.isascii() and len(value) <= 10
+    return int(value) if is_length else None
+
+
+def parse_prediction(
+    body: bytes, rules: Rules, json_bytes: int | None = None
+) -> Prediction:
     """
     Return labels, probabilities and version of a successful answer.
 
@@ -78,7 +98,7 @@ def parse_prediction(body: bytes, rules: Rules) -> Prediction:
         If the body is not JSON or does not hold them.
     """
     paths = rules.paths
-    document = parse_document(body)
+    document = parse_message(body, json_bytes)
     labels = values_at(document, paths.label)
     for label in labels:
         if type(label) is str:
@@ -146,13 +166,19 @@ def observation_of(
 ) -> Observation:
     """Return an answer with its kept headers as an observation."""
     get = headers.get
+    coding = get("content-encoding", "")
+    if coding and can_undo(coding):
+        # What stays coded is a contract break, with its reason.
+        with suppress(AnswerUnreadable):
+            body, coding = undone(body, coding), ""
     return Observation(
         status,
         get("content-type", ""),
-        get("content-encoding", ""),
+        coding,
         body,
         latency_ms,
         predict_ms(get("server-timing", "")),
+        json_bytes_of(get(JSON_BYTES, "")),
     )
 
 

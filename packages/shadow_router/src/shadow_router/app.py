@@ -19,6 +19,7 @@ from shadow_router.asgi import (
     send_head,
 )
 from shadow_router.books import RouterBooks
+from shadow_router.content_coding import can_undo
 from shadow_router.errors import DescriptorsUsedUp, UpstreamFailed
 from shadow_router.forwarding import (
     IS_GONE,
@@ -127,7 +128,11 @@ class RouterApp:
         is_evidence = visit.standing is Standing.ANSWERED
         fate = visit.fate
         if fate is None:
-            fate = self._mirror.offer(self._exchange(visit), is_evidence)
+            exchange = self._exchange(visit)
+            if not can_undo(exchange.live_headers.get("content-encoding", "")):
+                # The client asked for a coding that cannot be looked through.
+                return Fate.SKIPPED_LIVE_FAILED
+            fate = self._mirror.offer(exchange, is_evidence)
         # What could be no evidence is not lost by being left out.
         is_lost = fate in LOST and is_evidence
         return fate if is_lost or fate not in LOST else Fate.SKIPPED_LIVE_FAILED

@@ -50,10 +50,10 @@ def compare(
         return Difference(Fate.CONTRACT_BREAK, reason)
     if not 200 <= live.status < 300:
         return _compare_refusals(live.body, shadow.body, rules.ignored_on(day))
-    if media_type(live) != "application/json":
+    if live.json_bytes is None and media_type(live) != "application/json":
         is_same = live.body == shadow.body
         return _same() if is_same else _break("body differs and is not JSON")
-    return _compare_predictions(live.body, shadow.body, rules, rules.ignored_on(day))
+    return _compare_predictions(live, shadow, rules, rules.ignored_on(day))
 
 
 def _same() -> Difference:
@@ -73,6 +73,9 @@ def _envelope_break(live: Observation, shadow: Observation) -> str:
             f"content type {media_type(shadow) or 'missing'} "
             f"instead of {media_type(live) or 'missing'}"
         )
+    if (live.json_bytes is None) is not (shadow.json_bytes is None):
+        is_extra = live.json_bytes is None
+        return f"binary tensors are {'extra' if is_extra else 'missing'}"
     if live.content_encoding or shadow.content_encoding:
         for role, observation in (("live", live), ("shadow", shadow)):
             if observation.content_encoding not in ("", "identity"):
@@ -99,20 +102,23 @@ def _document_or_text(body: bytes) -> Document:
 
 
 def _compare_predictions(
-    live: bytes, shadow: bytes, rules: Rules, ignored: frozenset[str]
+    live: Observation, shadow: Observation, rules: Rules, ignored: frozenset[str]
 ) -> Difference:
+    is_same = live.body == shadow.body and live.json_bytes == shadow.json_bytes
     try:
-        ours = parse_prediction(live, rules)
+        ours = parse_prediction(live.body, rules, live.json_bytes)
     except AnswerUnreadable as error:
         return _break(f"live: {error}")
     try:
         # The same bytes say the same; most of the work is reading them.
-        theirs = ours if live == shadow else parse_prediction(shadow, rules)
+        theirs = ours
+        if not is_same:
+            theirs = parse_prediction(shadow.body, rules, shadow.json_bytes)
     except AnswerUnreadable as error:
         found = _break(str(error))
         return found._replace(live_version=ours.version, live_digest=ours.digest)
     told = (ours.version, theirs.version, ours.digest, theirs.digest)
-    may_differ = theirs is not ours or _may_be_deep(live)
+    may_differ = theirs is not ours or _may_be_deep(live.body)
     if may_differ and (reason := _shape_break(ours, theirs, ignored)):
         return Difference(Fate.CONTRACT_BREAK, reason, (), None, *told)
     rows, max_delta = _rows(ours, theirs, rules.probability_tolerance)

@@ -37,8 +37,7 @@ def comparison_of(
     if not exchange.may_be_evidence:
         difference = _counted_apart(difference)
     evidence = evidence_of(exchange, difference, rules, key)
-    keys = (evidence.request_digest, evidence.units)
-    return Comparison(router_id, exchange, live, shadow, difference, *keys)
+    return Comparison(router_id, exchange, live, shadow, difference, *evidence)
 
 
 def _counted_apart(difference: Difference) -> Difference:

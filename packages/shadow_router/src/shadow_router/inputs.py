@@ -1,26 +1,32 @@
 """
 Telling inputs apart: what counts once, however often it is sent; pure.
 
-An input is one row of a request to one target. What surrounds the rows does not count:
-an id or a timestamp there would make every repeat look new.
+An input is the values of one row of a request to one path, and nothing else: neither
+their spelling (5, 5.0 and 5e0 are one number, as 0 and -0 are), nor the order of
+fields, nor a query, nor what surrounds the rows.
 """
 
 import json
 from bisect import bisect_right
 from hashlib import blake2b
 from typing import NamedTuple
+from urllib.parse import parse_qsl
 
 import orjson
 
-from shadow_router.answers import parse_document
+from shadow_router.answers import json_bytes_of, parse_message
+from shadow_router.content_coding import undone
 from shadow_router.errors import AnswerUnreadable
 from shadow_router.paths import Document, is_tensor, tensor_rows, values_at
-from shadow_router.records import Difference, Exchange, Unit
+from shadow_router.records import JSON_BYTES, Difference, Exchange, Unit
 from shadow_router.rules import Rules, Segment
+from shadow_router.targets import origin_form
+from shadow_router.tensors import held
 
 _DIGEST_BYTES = 16
 #: Longer rows are not sampled: a table of measurements has shorter ones.
 _LONGEST_SOURCE = 4096
+_JSON_BYTES = JSON_BYTES.encode()
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
@@ -29,6 +35,8 @@ class Evidenced(NamedTuple):
 
     request_digest: bytes
     units: tuple[Unit, ...]
+    #: Digests of the rows, or of the request, where there are no units.
+    unanswered: tuple[bytes, ...] = ()
 
 
 def evidence_of(
@@ -47,57 +55,121 @@ def evidence_of(
         row, where the rows cannot be read or are not as many as the answer's; with
         no units when the answers had no rows.
     """
-    rows, texts = _rows(exchange.request_body, rules.paths.inputs)
-    target = exchange.target
+    rows, texts = _rows(exchange, rules.paths.inputs)
+    path = exchange.path
     if not texts:
-        request = _digest(key, b"body", target, exchange.request_body)
+        request = _digest(key, b"body", path, *_whole(exchange, rules))
     else:
         kind = b"row" if len(texts) == 1 else b"rows"
-        request = _digest(key, kind, target, *texts)
+        request = _digest(key, kind, path, *texts)
     worst = difference.worst_row
     if worst is None:
-        return Evidenced(request, ())
+        rows_alone = tuple(_digest(key, b"row", path, text) for text in texts)
+        return Evidenced(request, (), rows_alone or (request,))
     if len(rows) != len(difference.rows):
         return Evidenced(request, (Unit(request, worst),))
     if len(rows) == 1:
         unit = Unit(request, worst, _bins(rows[0], rules), _source(texts[0]))
         return Evidenced(request, (unit,))
     units = (
-        Unit(
-            _digest(key, b"row", target, text), judged, _bins(row, rules), _source(text)
-        )
+        Unit(_digest(key, b"row", path, text), judged, _bins(row, rules), _source(text))
         for row, text, judged in zip(rows, texts, difference.rows, strict=True)
     )
     return Evidenced(request, tuple(units))
 
 
-def _rows(body: bytes, path: str) -> tuple[list[Document], list[bytes]]:
+def _rows(exchange: Exchange, path: str) -> tuple[list[Document], list[bytes]]:
     """Return the rows of a request and their one spelling; none if unreadable."""
     if not path:
         return [], []
     try:
-        rows = values_at(parse_document(body), path)
+        rows = values_at(_document(exchange), path)
         if rows and is_tensor(rows[0]) and all(map(is_tensor, rows)):
-            rows = _tensors_by_row(rows)
+            return _tensors_by_row(rows)
         return rows, [_canonical(row) for row in rows]
     except (AnswerUnreadable, RecursionError):
         return [], []
 
 
-def _tensors_by_row(tensors: list[Document]) -> list[Document]:
+def _document(exchange: Exchange) -> Document:
+    coding, json_bytes = "", None
+    for name, value in exchange.headers:
+        if name == b"content-encoding":
+            coding = value.decode("latin-1")
+        elif name == _JSON_BYTES:
+            json_bytes = json_bytes_of(value.decode("latin-1"))
+    body = exchange.request_body
+    return parse_message(undone(body, coding) if coding else body, json_bytes)
+
+
+def _tensors_by_row(tensors: list[Document]) -> tuple[list[Document], list[bytes]]:
+    tensors = [tensor | {"data": held(tensor)} for tensor in tensors]
     columns = [tensor_rows(tensor) for tensor in tensors]
     if len({len(column) for column in columns}) > 1:
         raise AnswerUnreadable("tensors differ in their number of rows")
     names = [str(tensor.get("name", at)) for at, tensor in enumerate(tensors)]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    # The name of an only tensor tells nothing, and a service may take any.
+    texts = map(_canonical, rows if len(columns) > 1 else columns[0])
+    return rows, list(texts)
+
+
+def _whole(exchange: Exchange, rules: Rules) -> tuple[bytes, ...]:
+    """Return the one spelling of a request whose rows cannot be told apart."""
+    body = exchange.request_body
+    try:
+        body = _canonical(_document(exchange))
+    except (AnswerUnreadable, RecursionError):
+        # Not JSON: its bytes are all there is.
+        pass
+    if rules.paths.inputs and body:
+        return (body,)
+    _, _, query = origin_form(exchange.target).partition(b"?")
+    pairs = sorted(parse_qsl(query, keep_blank_values=True))
+    return repr([(name, _number(text)) for name, text in pairs]).encode(), body
+
+
+def _number(text: bytes) -> bytes | float:
+    """Return the number that a value of a query is, else the text."""
+    try:
+        number = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+    return number + 0.0 if type(number) in (int, float) else text
 
 
 def _canonical(value: Document) -> bytes:
+    """Return the one spelling of a value."""
+    plain = _plain(value)
     try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        text = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
     except TypeError:
-        # Whole numbers beyond 64 bits, and what is nested deeply.
-        return _ENCODER.encode(value).encode()
+        # What is nested deeply.
+        return _ENCODER.encode(plain).encode()
+    # Infinities and NaN, which binary tensors may hold, are not told apart there.
+    return _ENCODER.encode(plain).encode() if b"null" in text else text
+
+
+def _plain(value: Document) -> Document:
+    """Return a value with every number as the double that it is, 0 for -0."""
+    kind = type(value)
+    if kind is dict:
+        # Written out for numbers: most of what a row is made of.
+        return {
+            name: one + 0.0 if type(one) is float else _plain(one)
+            for name, one in value.items()
+        }
+    if kind is float or kind is int:
+        return _double(value)
+    return [_plain(one) for one in value] if kind is list else value
+
+
+def _double(number: float) -> float | str:
+    try:
+        return number + 0.0
+    except OverflowError:
+        # A whole number that no double can hold.
+        return str(number)
 
 
 def _source(text: bytes) -> bytes:

@@ -146,7 +146,7 @@ class NoiseLane:
         self._lately_ms += (live_ms - self._lately_ms) / 16
 
     def _may_ask(self, exchange: Exchange) -> bool:
-        path = exchange.target.partition(b"?")[0].decode("latin-1")
+        path = exchange.path.decode("latin-1")
         is_busy = self._asking is not None and not self._asking.done()
         return (
             f"{exchange.method} {path}" in self._rules.mirror

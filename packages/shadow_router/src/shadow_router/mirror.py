@@ -21,9 +21,13 @@ from shadow_router.rules import Rules
 from shadow_router.settings import Settings
 from shadow_router.switches import Switches
 
-#: Request headers the shadow gets; all others only when asked for by name. Not
-#: `traceparent`: a shadow that exports would put its spans into clients' traces.
-FORWARDED = (b"accept", b"content-encoding", b"content-type", b"x-request-id")
+#: Request headers the shadow gets, beside all that describe the body; others only when
+#: asked for by name. Not `traceparent`: a shadow that exports would put its spans into
+#: clients' traces.
+FORWARDED = (b"accept", b"x-request-id")
+_OF_THE_BODY = (b"digest", b"repr-digest", b"inference-header-content-length")
+#: The length is stated anew.
+_FRAMING = b"content-length"
 _WRITE_BUFFER = 64 * 1024
 _ALL = 2**64
 #: Copies leave together so often: waking the collector for each would cost as much as
@@ -40,7 +44,7 @@ class Selection:
         pairs = (pair.partition(" ") for pair in rules.mirror)
         self._pairs = {(method, path.encode()) for method, _, path in pairs}
         asked = (name.lower().encode("latin-1") for name in settings.copy_headers)
-        self._headers = frozenset(FORWARDED).union(asked)
+        self._headers = frozenset((*FORWARDED, *_OF_THE_BODY)).union(asked)
         # A salt of our own: a client cannot choose ids that are always copied.
         self._salt = secrets.token_bytes(16)
         self._switches = switches
@@ -84,7 +88,15 @@ class Selection:
         self, headers: list[tuple[bytes, bytes]]
     ) -> tuple[tuple[bytes, bytes], ...]:
         """Return the headers that the shadow may see."""
-        return tuple([header for header in headers if header[0] in self._headers])
+        named = self._headers
+        return tuple(
+            [
+                header
+                for header in headers
+                if header[0] in named
+                or (header[0].startswith(b"content-") and header[0] != _FRAMING)
+            ]
+        )
 
 
 class Mirror(asyncio.Protocol):

@@ -16,13 +16,13 @@ from typing import Any
 
 from shadow_router import __version__
 from shadow_router.errors import RecordingUnreadable
-from shadow_router.records import Exchange
+from shadow_router.records import JSON_BYTES, Exchange
 from shadow_router.rules import Rules
 
 #: Raised with every change of the lines that older versions could not read.
 FORMAT = 1
 #: Headers of an answer that a comparison looks at; no other is recorded.
-_KEPT_OF_ANSWERS = ("content-type", "content-encoding", "server-timing")
+_KEPT_OF_ANSWERS = ("content-type", "content-encoding", "server-timing", JSON_BYTES)
 #: Two bodies of the largest cap in use, and then some.
 _LONGEST_LINE = 16 * 1024 * 1024
 

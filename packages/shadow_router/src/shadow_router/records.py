@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from shadow_router.statuses import Standing, standing_of
+from shadow_router.targets import path_of
 
 
 class Fate(StrEnum):
@@ -83,6 +84,10 @@ LOST = tuple(fate for fate in Fate if fate.startswith("dropped_")) + (
 )
 
 
+#: Header of a body whose JSON is followed by binary tensors: the length of the JSON.
+JSON_BYTES = "inference-header-content-length"
+
+
 class Exchange(NamedTuple):
     """One request with live's answer, as the router hands it to the collector."""
 
@@ -98,9 +103,15 @@ class Exchange(NamedTuple):
     live_body: bytes
 
     @property
+    def path(self) -> bytes:
+        """Return the path of the target, however the target was written."""
+        return path_of(self.target)
+
+    @property
     def may_be_evidence(self) -> bool:
         """Return whether live answered; else it refused, or found fault."""
-        return standing_of(self.live_status) is Standing.ANSWERED
+        status = self.live_status
+        return status == 200 or standing_of(status) is Standing.ANSWERED
 
 
 class Observation(NamedTuple):
@@ -116,6 +127,8 @@ class Observation(NamedTuple):
     body: bytes
     latency_ms: float
     predict_ms: float | None = None
+    #: Length of the JSON at the start of the body, where binary tensors follow it.
+    json_bytes: int | None = None
 
 
 class RowDifference(NamedTuple):
@@ -186,6 +199,13 @@ class Comparison(NamedTuple):
     #: Of the whole request; `units` are its rows, where they can be told apart.
     request_digest: bytes
     units: tuple[Unit, ...] = ()
+    #: Digests of what was sent, where it got no labels.
+    unanswered: tuple[bytes, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[bytes, ...]:
+        """Return the digests of what was sent, row by row where they can be told."""
+        return self.unanswered or tuple([unit.digest for unit in self.units])
 
     @property
     def is_evidence(self) -> bool:

@@ -27,7 +27,13 @@ from shadow_router.findings import Findings, gather
 from shadow_router.http_client import HttpClient, parse_origin
 from shadow_router.processes import rules_of
 from shadow_router.recording import Recording
-from shadow_router.records import Comparison, Difference, Exchange, Fate
+from shadow_router.records import (
+    JSON_BYTES,
+    Comparison,
+    Difference,
+    Exchange,
+    Fate,
+)
 from shadow_router.redaction import Redactor
 from shadow_router.rules import Rules
 from shadow_router.settings import Settings, url_fault
@@ -116,7 +122,7 @@ class Replay:
     async def _one(self, exchange: Exchange | None) -> Comparison | Fate:
         if exchange is None:
             return _lost("a damaged line")
-        path = exchange.target.partition(b"?")[0].decode("latin-1")
+        path = exchange.path.decode("latin-1")
         if f"{exchange.method} {path}" not in self._routes:
             return Fate.SKIPPED_METHOD
         async with self._slots:
@@ -130,13 +136,14 @@ class Replay:
             answer = await self._live.call(exchange)
             if isinstance(answer, Difference):
                 return Fate.SKIPPED_LIVE_FAILED
-            timing = answer.predict_ms
+            timing, length = answer.predict_ms, answer.json_bytes
             exchange = exchange._replace(
                 live_status=answer.status,
                 live_headers={
                     "content-type": answer.content_type,
                     "content-encoding": answer.content_encoding,
                     "server-timing": "" if timing is None else f"predict;dur={timing}",
+                    JSON_BYTES: "" if length is None else str(length),
                 },
                 live_ms=answer.latency_ms,
                 live_body=answer.body,

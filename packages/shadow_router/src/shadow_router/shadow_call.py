@@ -7,6 +7,7 @@ from shadow_router.errors import DescriptorsUsedUp, UpstreamFailed, UpstreamRefu
 from shadow_router.http_client import HttpClient, encode_head
 from shadow_router.records import Difference, Exchange, Fate, Observation
 from shadow_router.settings import Settings
+from shadow_router.targets import origin_form
 
 
 class ShadowCaller:
@@ -57,4 +58,5 @@ class ShadowCaller:
         if exchange.request_body:
             length = b"%d" % len(exchange.request_body)
             headers.append((b"content-length", length))
-        return encode_head(exchange.method, exchange.target, headers)
+        # A host in the target would count for more than the one above.
+        return encode_head(exchange.method, origin_form(exchange.target), headers)

@@ -119,8 +119,7 @@ def _bodies(item: Comparison) -> dict[str, Any]:
     request, live = item.exchange.request_body, item.live.body
     shadow = item.shadow.body if item.shadow else None
     size = len(request) + len(live) + len(shadow or b"")
-    path, _, _ = item.exchange.target.partition(b"?")
-    route = f"{item.exchange.method} {path.decode('latin-1')}"
+    route = f"{item.exchange.method} {item.exchange.path.decode('latin-1')}"
     return {
         "route": route,
         "request": request,

@@ -55,11 +55,15 @@ class _Sums:
         fate = item.difference.fate
         if fate is Fate.INTERNAL_ERROR or not item.is_evidence:
             return
-        if item.request_digest not in self.known and item.request_digest < self.end:
-            self._remember(item.request_digest, b"")
+        fresh = [one for one in item.inputs if one not in self.known and one < self.end]
+        if fresh:
+            # Rows in another order, or in other company, make no request new.
             self.counts["requests"] += 1
             self.counts["errors"] += fate in FAILED
             self.counts["breaks"] += fate is Fate.CONTRACT_BREAK
+        if not item.units:
+            for digest in fresh:
+                self._remember(digest, b"")
         for at, unit in enumerate(item.units):
             if unit.digest >= self.end:
                 continue
@@ -140,8 +144,7 @@ def write_evidence(
     """Add a batch to the sums that the gates are judged by."""
     if not items:
         return
-    digests = {unit.digest for item in items for unit in item.units}
-    digests.update(item.request_digest for item in items)
+    digests = {digest for item in items for digest in item.inputs}
     halvings = read_kept(connection).get(schema.HALVINGS, (0, 0))[0]
     sums = _Sums(_known(connection, list(digests)), first_uncounted(halvings))
     for item in items:
