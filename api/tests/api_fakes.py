@@ -8,6 +8,7 @@ import numpy as np
 from api_server import free_port
 
 import iris_model
+from iris_api.descriptors import make_room
 from iris_api.main import create_app
 from iris_api.predictor import Predictor
 from iris_api.records import open_records
@@ -115,7 +116,9 @@ def serve_model(model, records, wrap=lambda app: app):
     gateway = wrap(create_app(Predictor(model), kept, lifecycle))
     port = free_port()
     listener = open_listener("127.0.0.1", port)
-    server = build_server(gateway, lifecycle, Settings(grace_s=1))
+    settings = Settings(grace_s=1)
+    room = make_room(settings.connections, reserved=8)
+    server = build_server(gateway, lifecycle, settings, room)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -323,13 +323,15 @@ def test_values_fall_into_the_bins_of_the_manifest_when_counted(fresh):
     page = scrape(fresh.port)
     name = "model_feature_value"
     bins = page.bins(name, feature="petal_length_cm")
-    assert bins == [2] + [1] * (len(edges) - 1) + [1]
+    # A bin holds its lower edge, the last one both, as `numpy.histogram` has it.
+    assert bins == [1] + [1] * (len(edges) - 2) + [2] + [1]
     found = [
         float(s.labels["le"])
         for s in page.samples
         if s.name == f"{name}_bucket" and s.labels["feature"] == "petal_length_cm"
     ]
-    assert found == [*edges, float("inf")]
+    below = np.nextafter(edges[:-1], -np.inf).tolist()
+    assert found == [*below, edges[-1], float("inf")]
     clipped = page.value(f"{name}_sum", feature="petal_length_cm")
     assert clipped == pytest.approx(1.0 + sum(edges) + 6.9)
 

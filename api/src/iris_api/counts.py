@@ -5,6 +5,7 @@ Counts of answers and durations, kept in numpy and added to in batches.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,12 @@ from prometheus_client.core import (
 )
 from prometheus_client.metrics_core import Metric
 
+from iris_api.schemas import Histogram as TableHistogram
 from iris_api.schemas import ModelCard, Reference
 
 CALL_EDGES_S = (2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.025, 0.1)
+# Of the table in each bin, where inputs are not on record.
+WITHHELD_SHARE = 0.25
 CONFIDENCE_EDGES = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 Vector = NDArray[np.float64]
@@ -35,9 +39,12 @@ class Histogram:
     ----------
     edges : sequence of float
         Upper ends of the bins, ascending; a last bin without end follows.
+    has_sum : bool
+        Whether the sum is told, which before and after a request gives its value.
     """
 
-    def __init__(self, edges: Sequence[float]) -> None:
+    def __init__(self, edges: Sequence[float], has_sum: bool = True) -> None:
+        self._has_sum = has_sum
         self._edges = np.array(edges, dtype=np.float64)
         self._names = [*(repr(float(edge)) for edge in edges), "+Inf"]
         self._counts = np.zeros(len(edges) + 1, dtype=np.int64)
@@ -64,7 +71,56 @@ class Histogram:
     def add_to(self, family: HistogramMetricFamily, labels: Sequence[str]) -> None:
         """Add the cumulative counts to what is shown."""
         cumulative = self._counts.cumsum().tolist()
-        family.add_metric(labels, list(zip(self._names, cumulative)), self._sum)
+        total = self._sum if self._has_sum else None
+        family.add_metric(labels, list(zip(self._names, cumulative)), total)
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """
+    The bins of the training table, as Prometheus has them.
+
+    Attributes
+    ----------
+    ends : list of float
+        One more than bins: first the end of what lies below them.
+    counts : list of int
+        Rows of the table in each bin.
+    """
+
+    ends: list[float]
+    counts: list[int]
+
+
+def bins_of(table: TableHistogram, least: float = 0.0) -> Bins:
+    """
+    Return the bins in which live's values and the table's are counted alike.
+
+    Parameters
+    ----------
+    table : TableHistogram
+        As the manifest has it, from `numpy.histogram`: a bin holds its lower edge and
+        not its upper one, the last holds both.
+    least : float
+        Share of the table that a bin must hold; smaller ones are joined.
+
+    Notes
+    -----
+    A bucket of Prometheus holds its upper end. So the end of a bin is the largest
+    number below its edge: up to there lie exactly the values below the edge.
+    """
+    edges = np.array(table.edges)
+    ends = [*np.nextafter(edges[:-1], -np.inf).tolist(), float(edges[-1])]
+    joined = Bins(ends[:1], [])
+    held, left = 0, sum(table.counts)
+    wanted = least * left
+    for end, count in zip(ends[1:], table.counts, strict=True):
+        held, left = held + count, left - count
+        if end == ends[-1] or (held >= wanted and left >= wanted):
+            joined.ends.append(end)
+            joined.counts.append(held)
+            held = 0
+    return joined
 
 
 class AnswerCounts:
@@ -77,17 +133,27 @@ class AnswerCounts:
         Names the features, their bins and the classes.
     reference : Reference or None
         How the rows of the training table are answered, where the model says it.
+    tells_inputs : bool
+        Whether inputs are on record. Where not, counts before and after a request must
+        not give its rows: there are no sums of them, and few bins.
     """
 
-    def __init__(self, card: ModelCard, reference: Reference | None = None) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        reference: Reference | None = None,
+        tells_inputs: bool = True,
+    ) -> None:
         self._card = card
         self._reference = reference
         self._features = [f.name for f in card.features]
-        self._values = [Histogram(f.histogram.edges) for f in card.features]
+        least = 0.0 if tells_inputs else WITHHELD_SHARE
+        self._bins = [bins_of(f.histogram, least) for f in card.features]
+        self._values = [Histogram(bins.ends, tells_inputs) for bins in self._bins]
         self._ranges = [(f.minimum, f.maximum) for f in card.features]
         self._outside = [0] * len(card.features)
         self._labels = np.zeros(len(card.classes), dtype=np.int64)
-        self._confidence = Histogram(CONFIDENCE_EDGES)
+        self._confidence = Histogram(CONFIDENCE_EDGES, tells_inputs)
         self._seconds = Histogram(CALL_EDGES_S)
 
     def add(self, calls: Sequence[Call]) -> None:
@@ -140,8 +206,9 @@ class AnswerCounts:
     def _feature_families(self) -> Iterator[Metric]:
         values = HistogramMetricFamily(
             "model_feature_value",
-            "Values answered, on the bins of the training table; "
-            "the sum takes what lies outside them as the nearest edge.",
+            "Values answered, on the bins of the training table: le is the largest "
+            "number below the edge of a bin, but for the last, which holds its edge. "
+            "The sum takes what lies outside them as the nearest edge.",
             labels=["feature"],
         )
         outside = CounterMetricFamily(
@@ -167,14 +234,14 @@ class AnswerCounts:
         )
         family = GaugeMetricFamily(
             "model_feature_reference_ratio",
-            "Share of the training table's values up to an edge of the bins.",
+            "Share of the training table's values up to the end of a bin.",
             labels=["feature", "le"],
         )
-        for feature in self._card.features:
-            counts = np.array(feature.histogram.counts)
+        for name, bins in zip(self._features, self._bins, strict=True):
+            counts = np.array(bins.counts)
             shares = (counts.cumsum() / max(counts.sum(), 1)).tolist()
-            for edge, share in zip(feature.histogram.edges[1:], shares, strict=True):
-                family.add_metric([feature.name, repr(float(edge))], share)
+            for end, share in zip(bins.ends[1:], shares, strict=True):
+                family.add_metric([name, repr(end)], share)
         yield family
         yield self._label_reference()
         yield self._confidence_reference()

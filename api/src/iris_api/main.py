@@ -71,7 +71,7 @@ def create_app(
         By port: which hosts are answered for where not all are.
     """
     schemas = build_schemas(predictor.card)
-    metrics = Metrics(predictor.card, predictor.reference)
+    metrics = Metrics(predictor.card, predictor.reference, redaction is None)
     parser = InputParser(schemas.request, [f.name for f in predictor.card.features])
     turn = Turn(predictor, records, metrics, redaction)
     prediction = Prediction(turn, parser, predictor.card)

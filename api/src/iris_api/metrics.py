@@ -69,9 +69,16 @@ class Metrics(Collector):
         Names the features, their bins and the classes.
     reference : Reference or None
         How the rows of the training table are answered, where the model says it.
+    tells_inputs : bool
+        Whether inputs are on record; what is counted of them is less where not.
     """
 
-    def __init__(self, card: ModelCard, reference: Reference | None = None) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        reference: Reference | None = None,
+        tells_inputs: bool = True,
+    ) -> None:
         self._card = card
         self._fields = frozenset(feature.name for feature in card.features)
         self._calls: list[Call] = []
@@ -83,7 +90,7 @@ class Metrics(Collector):
         self._errors: Counter[tuple[str, str]] = Counter()
         self._unrecorded = 0
         self._is_ready = False
-        self._answers = AnswerCounts(card, reference)
+        self._answers = AnswerCounts(card, reference, tells_inputs)
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)

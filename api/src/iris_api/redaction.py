@@ -14,7 +14,8 @@ from iris_api.schemas import Rows
 # Enough to count on: the odds of two rows sharing a hash stay below 1 in 10^12
 # for the first 10^13 rows.
 DIGEST_BYTES = 16
-DECIMALS = 2
+# Of probabilities: with hundredths a row of four features could be found.
+DECIMALS = 1
 
 
 class Redaction:
@@ -58,7 +59,7 @@ class Redaction:
 
     def probabilities(self, shares: list[dict[str, float]]) -> list[dict[str, float]]:
         """
-        Return probabilities rounded to hundredths.
+        Return probabilities rounded to tenths.
 
         In full they would tell the row to whoever has the model and tries.
         """

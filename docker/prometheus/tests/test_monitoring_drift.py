@@ -25,8 +25,9 @@ def distances(training: np.ndarray, traffic: np.ndarray) -> list[float]:
     for reference, values in zip(training.T, traffic.T):
         counts, edges = np.histogram(reference, BINS)
         shares = counts.cumsum() / counts.sum()
-        # An edge's own values count below it in Prometheus, above it in the manifest.
-        live = [(values <= edge).mean() for edge in edges[1:]]
+        # An edge's own values count above it, those of the last below: as the API does.
+        ends = [*np.nextafter(edges[1:-1], -np.inf), edges[-1]]
+        live = [(values <= end).mean() for end in ends]
         found.append(float(np.abs(live - shares).max()))
     return found
 
@@ -60,3 +61,8 @@ def test_limit_is_passed_each_time_when_a_feature_moves_by_its_spread() -> None:
             assert found[feature] > LIMIT
             others = found[:feature] + found[feature + 1 :]
             assert max(others) < LIMIT
+
+
+def test_table_is_at_no_distance_from_itself() -> None:
+    table = read_table()
+    assert distances(table, np.tile(table, (7, 1))) == [0.0] * 4

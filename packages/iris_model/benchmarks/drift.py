@@ -84,7 +84,8 @@ def alarms(manifest, matrix: np.ndarray, answers: np.ndarray) -> set[str]:
     tally = DriftTally(manifest)
     winners = answers.argmax(axis=1)
     tally.add_inputs(matrix, winners)
-    tally.add_answers(winners, answers.max(axis=1))
+    tally.add_answers(winners)
+    tally.add_confidence(answers.max(axis=1))
     return {one.name for one in tally.compare() if one.state == "alarm"}
 
 

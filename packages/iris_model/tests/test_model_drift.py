@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as tables
 from records_made import make_records, rows_of_table, run_command
 from scipy import stats
 
@@ -23,6 +26,7 @@ from iris_model.drift import (
 from iris_model.drift_tally import DriftTally
 from iris_model.errors import RecordsUnusable
 from iris_model.reference import Quantiles, count_cells, find_quantiles
+from iris_model.validation import Matrix
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -103,6 +107,24 @@ def test_cells_hold_a_tenth_of_the_table_when_merged() -> None:
     assert merge_cells(np.full(100, 2)).tolist() == list(range(0, 100, 10))
     assert merge_cells(np.array([91, 1, 1, 7])).tolist() == [0]
     assert merge_cells(np.array([60, 20, 1, 19])).tolist() == [0, 1, 2]
+
+
+@given(
+    tables.arrays(np.float64, st.integers(1, 300), elements=st.integers(-5, 300)),
+    st.sampled_from([0.1, 1.0, 2.0**-40]),
+    st.integers(1, 9),
+)
+@example(np.array([0.1 + 0.2, 0.3, 0.3, 7.0]), 1.0, 7)
+@example(np.full(9, 3.0), 1.0, 7)
+def test_table_is_at_no_distance_from_itself(
+    whole: Matrix, step: float, times: int
+) -> None:
+    # Whole numbers and tenths lie on each other; tiny steps are neighbouring numbers.
+    table = whole * step if step >= 0.1 else 1.0 + whole * np.finfo(float).eps
+    quantiles = find_quantiles(table)
+    live = count_cells(quantiles, np.tile(table, times))
+    found = measure_numbers(quantiles, live)
+    assert (found.psi, found.js, found.ks) == (0.0, 0.0, 0.0)
 
 
 def test_distances_are_nothing_when_there_are_no_rows() -> None:
@@ -265,7 +287,7 @@ def test_answers_are_left_out_when_another_version_gave_them(
     assert run_command("drift", path, "--version", "1.0.0").returncode == 0
 
 
-def test_features_are_left_out_when_records_hold_hashes(
+def test_features_and_confidence_are_left_out_when_records_hold_hashes(
     tmp_path: Path, model: iris_model.IrisModel
 ) -> None:
     hashed = {"inputs": ["ab" * 16]}
@@ -274,7 +296,9 @@ def test_features_are_left_out_when_records_hold_hashes(
     assert done.returncode == 2
     found = json.loads(done.stdout)
     rows = {one["name"]: one["rows"] for one in found["comparisons"]}
-    assert rows["label"] == rows["confidence"] == found["records"]["hashed"] == 300
+    assert rows["label"] == found["records"]["hashed"] == 300
+    # Rounded to less than the reference has, it would look like drift.
+    assert rows["confidence"] == 0
     assert rows["petal_width_cm"] == 0
 
 

@@ -1,10 +1,13 @@
 """How far live's traffic has moved: the measures, and when they alarm."""
 
 import re
+from array import array
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from router_metrics import ALIKE, EDGES, MOVED, TABLE, exposition, times
 
 from shadow_router.drift import (
@@ -14,7 +17,7 @@ from shadow_router.drift import (
     drift_between,
     merge_cells,
 )
-from shadow_router.exposition import Reference, parse_sample
+from shadow_router.exposition import Reference, Sample, parse_sample
 
 ALERTS = Path(__file__).parents[3] / "docker/prometheus/rules/alerts.yml"
 
@@ -34,12 +37,12 @@ def test_distances_are_those_of_iris_model_on_the_same_cells():
     axis = Reference("feature", "x", tuple("abcdef"), (*(n / 150 for n in TABLE), 0.0))
     found = compare(axis, (0, 80, 320, 600, 400, 100), 150)
     assert (found.rows, found.psi, found.js, found.ks) == pytest.approx(
-        (1500, 0.774657939707085, 0.36336491642651014, 0.4), rel=1e-9
+        (1500, 0.754728506534255, 0.35917159254729214, 0.4), rel=1e-9
     )
     mix = Reference("labels", "", ("a", "b", "c"), (50 / 150, 49 / 150, 51 / 150))
     found = compare(mix, (100, 300, 600), 150)
     assert (found.rows, found.psi, found.js) == pytest.approx(
-        (1000, 0.42933061446580756, 0.27248294477521734), rel=1e-9
+        (1000, 0.42022218472175776, 0.2697509902051434), rel=1e-9
     )
     assert found.ks is None
     assert found.moved == pytest.approx(1 / 3 - 0.1 + 49 / 150 - 0.3)
@@ -49,7 +52,8 @@ def test_distances_are_those_of_numpy_when_cells_hold_a_tenth_each():
     table, live = np.array([20, 30, 50, 30, 20]), np.array([300, 100, 100, 250, 250])
     cells = Reference("feature", "x", tuple("abcde"), tuple(table / 150))
     found = compare(cells, live.tolist(), 150)
-    expected, seen = (table + 0.5) / 152.5, (live + 0.5) / 1002.5
+    # Both as if they had the table's 150 rows.
+    expected, seen = (table + 0.5) / 152.5, (live * 0.15 + 0.5) / 152.5
     middle = (expected + seen) / 2
     assert found.psi == pytest.approx(
         ((seen - expected) * np.log(seen / expected)).sum()
@@ -214,3 +218,35 @@ def test_mix_of_many_classes_takes_as_many_rows_of_each_of_live_too():
     few, enough = (compare(reference, (*[0] * 99, n), 1500) for n in (1499, 1500))
     assert (few.state, enough.state) == ("too few rows", "alarm")
     assert enough.least_rows == 1500
+
+
+@given(
+    st.lists(st.integers(0, 40), min_size=1, max_size=30).filter(any),
+    st.integers(1, 50),
+    st.booleans(),
+)
+def test_table_is_at_no_distance_from_itself_however_often_it_is_sent(
+    table, times, is_mix
+):
+    rows = sum(table)
+    kind = "labels" if is_mix else "feature"
+    shares = tuple(n / rows for n in table)
+    reference = Reference(kind, "x", tuple(map(str, range(len(table)))), shares)
+    found = compare(reference, [n * times for n in table], rows)
+    assert (found.psi, found.js, found.moved) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("kind", ["feature", "confidence"])
+def test_cells_hold_a_quarter_of_the_table_when_inputs_are_withheld(kind):
+    shares = (0.1, 0.1, 0.1, 0.2, 0.0, 0.3, 0.2)
+    reference = Reference(kind, "x", tuple("1234567"), shares)
+    before, after = (
+        Sample(at, 1.0, 100.0, (reference,), (array("d", counts),))
+        for at, counts in ((0.0, [0] * 7), (1.0, [1, 0, 2, 0, 5, 0, 7]))
+    )
+    (found,) = drift_between([before, after], tells_little=True).comparisons
+    assert found.reference.cells == ("3", "7")
+    assert found.reference.shares == pytest.approx((0.3, 0.7))
+    assert found.shares == pytest.approx((3 / 15, 12 / 15))
+    (whole,) = drift_between([before, after]).comparisons
+    assert len(whole.shares) == 7

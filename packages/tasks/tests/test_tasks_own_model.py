@@ -1,5 +1,6 @@
 """What docs/your-own-model.md says, done with 13 measurements of wine."""
 
+import csv
 import hashlib
 import json
 import os
@@ -23,6 +24,9 @@ from shelf import Shelf
 from sklearn.datasets import load_wine
 from units import find_unit
 from verifier import check_wheel
+
+from shadow_router.drift import drift_between
+from shadow_router.exposition import parse_sample
 
 # Two models are trained, published and served for it.
 pytestmark = pytest.mark.slow
@@ -179,10 +183,14 @@ def ports(tree: Path) -> Iterator[tuple[int, int]]:
         assert process.wait(timeout=40) == 0, output.read_text()
 
 
-def get(port: int, path: str) -> dict:
+def read(port: int, path: str) -> bytes:
     url = f"http://127.0.0.1:{port}{path}"
     with urllib.request.urlopen(url, timeout=5) as answer:
-        return json.load(answer)
+        return answer.read()
+
+
+def get(port: int, path: str) -> dict:
+    return json.loads(read(port, path))
 
 
 def test_api_speaks_of_the_other_table_when_it_is_another(
@@ -218,6 +226,30 @@ def test_router_compares_the_two_versions_when_the_labels_are_others(
         "grignolino",
     }
     assert report["versions"] == {"live": ["2.0.0"], "shadow": ["2.1.0"]}
+
+
+def test_drift_is_none_when_the_table_is_sent_unchanged(
+    tree: Path, ports: tuple[int, int]
+) -> None:
+    # Magnesium and proline are whole numbers, and lie on the edges of their bins.
+    with (tree / SOURCE / "datasets/wine.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    rows = [{k: float(v) for k, v in x.items() if k != "cultivar"} for x in lines]
+    samples = [parse_sample(read(ports[0], "/metrics"), 0.0)]
+    body = json.dumps({"inputs": rows}).encode()
+    for _ in range(7):
+        url = f"http://127.0.0.1:{ports[0]}/v1/predict"
+        headers = {"Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers)):
+            pass
+    samples.append(parse_sample(read(ports[0], "/metrics"), 1.0))
+    drift = drift_between(samples)
+    found = {
+        one.reference.name: (one.rows, one.psi, one.js, one.ks)
+        for one in drift.comparisons
+        if one.reference.kind == "feature"
+    }
+    assert found == dict.fromkeys(rows[0], (7 * 178, 0.0, 0.0, 0.0))
 
 
 def test_document_names_the_files_that_this_test_changes() -> None:

@@ -133,8 +133,10 @@ def _measure_cells(table: Counts, live: Counts) -> tuple[float, float]:
     """Return the population stability index and the Jensen-Shannon distance."""
     if not live.sum():
         return 0.0, 0.0
+    # As if both had as many rows as the smaller: equal shares are at no distance.
+    rows = min(table.sum(), live.sum())
     expected, found = (
-        (counts + PSEUDO) / (counts.sum() + PSEUDO * len(counts))
+        (counts / counts.sum() * rows + PSEUDO) / (rows + PSEUDO * len(counts))
         for counts in (table, live)
     )
     psi = ((found - expected) * np.log(found / expected)).sum()

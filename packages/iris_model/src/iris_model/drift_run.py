@@ -173,5 +173,8 @@ def _count(
     answered = [record for record in batch if record.version == compared]
     if answered:
         labels = [place_of[label] for record in answered for label in record.labels]
-        shares = np.concatenate([record.probabilities for record in answered])
-        tally.add_answers(np.array(labels), shares.max(axis=1))
+        tally.add_answers(np.array(labels))
+    # Without inputs, probabilities are rounded to less than the reference has.
+    exact = [r.probabilities for r in answered if r.matrix is not None]
+    if exact:
+        tally.add_confidence(np.concatenate(exact).max(axis=1))

@@ -77,7 +77,7 @@ class DriftTally:
                 quantiles = self.reference.within[label][name]
                 self._within[label, name] += count_cells(quantiles, column)
 
-    def add_answers(self, answers: Places, confidence: Matrix) -> None:
+    def add_answers(self, answers: Places) -> None:
         """
         Count answers.
 
@@ -85,11 +85,19 @@ class DriftTally:
         ----------
         answers : ndarray of int, shape (n,)
             Position of each row's class.
-        confidence : ndarray of float64, shape (n,)
-            Its probability.
         """
         counts = np.bincount(answers, minlength=len(self._classes)).tolist()
         self._labels.update(dict(zip(self._classes, counts, strict=True)))
+
+    def add_confidence(self, confidence: Matrix) -> None:
+        """
+        Count probabilities of answers.
+
+        Parameters
+        ----------
+        confidence : ndarray of float64, shape (n,)
+            Of each row's class, in hundredths or finer.
+        """
         rounded = round_confidence(confidence)
         self._confidence += count_cells(self.reference.confidence, rounded)
 

@@ -75,6 +75,8 @@ def find_quantiles(values: Values) -> Quantiles:
     found, counts = np.unique(values, return_counts=True)
     below = counts.cumsum()[:-1]
     halves = found[:-1] + np.diff(found) / 2
+    # Nothing may lie between two neighbouring numbers; the lower one then cuts as well.
+    halves = np.where((found[:-1] <= halves) & (halves < found[1:]), halves, found[:-1])
     if len(halves) > MOST_CUTS:
         wanted = np.arange(1, MOST_CUTS + 1) * len(values) / (MOST_CUTS + 1)
         chosen = np.unique(np.searchsorted(below, wanted).clip(max=len(below) - 1))
@@ -97,8 +99,7 @@ def round_confidence(confidence: Values) -> Values:
     """
     Return hundredths.
 
-    Beyond them confidence tells of the sample rather than of the world, and records
-    without inputs have no more.
+    Beyond them confidence tells of the sample rather than of the world.
     """
     rounded: Values = confidence.round(2)
     return rounded

@@ -175,8 +175,9 @@ def compare(
         apart = (abs(a - b) for a, b in zip(reference.shares, shares, strict=True))
         moved, begins = sum(apart) / 2, list(range(len(table)))
     else:
-        ends = zip(accumulate(reference.shares), accumulate(shares), strict=True)
-        moved, begins = max(abs(a - b) for a, b in ends), merge_cells(table)
+        ends = zip(accumulate(table), accumulate(counts), strict=True)
+        moved = max(abs(a / table_rows - b / rows) for a, b in ends)
+        begins = merge_cells(table)
     psi, js = _distances(_merged(table, begins), _merged(counts, begins))
     are_few = rows < _least(reference, LEAST_ROWS)
     state: State = "alarm" if moved > LIMITS[reference.kind] else "no alarm"
@@ -217,7 +218,10 @@ def _merged(counts: Sequence[float], begins: Sequence[int]) -> list[float]:
 def _distances(table: Sequence[float], live: Sequence[float]) -> tuple[float, float]:
     """Return the population stability index and the Jensen-Shannon distance."""
     psi = bits = 0.0
-    for a, b in zip(_smoothed(table), _smoothed(live), strict=True):
+    # As if both had as many rows as the smaller: equal shares are at no distance.
+    rows = min(sum(table), sum(live))
+    both = (_smoothed(counts, rows) for counts in (table, live))
+    for a, b in zip(*both, strict=True):
         psi += (b - a) * log(b / a)
         middle = (a + b) / 2
         bits += (a * log2(a / middle) + b * log2(b / middle)) / 2
@@ -225,6 +229,6 @@ def _distances(table: Sequence[float], live: Sequence[float]) -> tuple[float, fl
     return psi, sqrt(max(bits, 0.0))
 
 
-def _smoothed(counts: Sequence[float]) -> list[float]:
-    whole = sum(counts) + PSEUDO * len(counts)
-    return [(n + PSEUDO) / whole for n in counts]
+def _smoothed(counts: Sequence[float], rows: float) -> list[float]:
+    whole, counted = rows + PSEUDO * len(counts), sum(counts)
+    return [(n / counted * rows + PSEUDO) / whole for n in counts]

@@ -119,6 +119,9 @@ def _extent(one: Comparison) -> tuple[int, int]:
 
 def _spans(ends: Sequence[str]) -> Iterator[str]:
     """Yield what each cell holds, in words."""
+    if len(ends) == 1:
+        yield "any value"
+        return
     yield f"≤ {ends[0]}"
     for low, high in zip(ends, ends[1:-1]):
         yield f"{low} to {high}"
