@@ -79,7 +79,7 @@ def test_start_ends_in_one_line_when_no_connection_has_a_descriptor():
         capture_output=True,
         text=True,
     )
-    assert ended.returncode == 1
+    assert ended.returncode == 78
     assert ended.stderr == (
         "iris-api: a limit of 24 descriptors leaves none for connections; "
         "raise it (ulimit -n)\n"

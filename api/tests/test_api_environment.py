@@ -54,7 +54,7 @@ def test_links_to_services_are_no_settings(monkeypatch):
 )
 def test_start_ends_in_one_line_when_a_variable_is_junk(name, value):
     ended = run_command(**{PREFIX + name: value})
-    assert ended.returncode == 1
+    assert ended.returncode == 78
     assert ended.stderr.count("\n") == 1
     assert ended.stderr.startswith(f"iris-api: {PREFIX}{name}")
 

@@ -209,7 +209,7 @@ def test_allowed_hosts_are_refused_in_one_line_when_one_is_none(monkeypatch, val
 
 def test_start_ends_in_one_line_when_an_allowed_host_is_none():
     ended = run_command(IRIS_API_ALLOWED_HOSTS="http://a")
-    assert ended.returncode == 1
+    assert ended.returncode == 78
     assert ended.stderr.count("\n") == 1
 
 

@@ -288,7 +288,7 @@ def test_start_fails_with_one_line_when_keys_are_malformed(tmp_path):
     file = tmp_path / "keys"
     file.write_text(f"a {HASH}\ncanary\n")
     ended = run_command(IRIS_API_KEYS=str(file))
-    assert ended.returncode == 1
+    assert ended.returncode == 78
     assert ended.stderr == (
         f"iris-api: IRIS_API_KEYS, {file}: line 2: not a name and a hash; "
         "iris-api key NAME makes the line\n"

@@ -194,7 +194,7 @@ def test_start_fails_with_one_line_when_the_private_port_is_busy():
         ended = run_command(
             IRIS_API_PORT=str(free_port()), IRIS_API_PRIVATE_PORT=str(port)
         )
-    assert ended.returncode == 1
+    assert ended.returncode == 78
     start = (
         f"iris-api: cannot listen on 127.0.0.1 port {port}: it is in use by process "
         f"{os.getpid()} ("

@@ -91,7 +91,7 @@ def test_model_card_tells_what_the_manifest_does_when_asked(server):
 )
 def test_start_fails_with_one_line_when_a_setting_is_wrong(settings, line):
     ended = run_command(**settings)
-    assert ended.returncode == 1
+    assert ended.returncode == 78
     assert ended.stderr == line + "\n"
     assert ended.stdout == ""
 
@@ -101,7 +101,7 @@ def test_start_fails_with_one_line_when_the_port_is_busy():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = run_command(IRIS_API_PORT=str(port))
-    assert ended.returncode == 1
+    assert ended.returncode == 78
     start = (
         f"iris-api: cannot listen on 127.0.0.1 port {port}: it is in use by process "
         f"{os.getpid()} ("
@@ -122,7 +122,7 @@ def test_start_fails_with_one_line_when_the_artefact_is_not_whole(tmp_path, dama
         onnx.write_bytes(onnx.read_bytes() + b"\x00")
     port = free_port()
     ended = run_command(PYTHONPATH=str(tmp_path), IRIS_API_PORT=str(port))
-    assert ended.returncode == 1
+    assert ended.returncode == 78
     assert ended.stdout == ""
     assert ended.stderr.count("\n") == 1
     assert ended.stderr.startswith("iris-api: ")

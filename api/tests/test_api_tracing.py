@@ -300,7 +300,7 @@ def test_nothing_of_the_library_is_loaded_when_no_variable_asks_for_it(tmp_path)
 )
 def test_start_ends_with_one_line_when_a_variable_cannot_be_used(settings, says):
     done = run_command(IRIS_API_PORT=str(free_port()), **settings)
-    assert done.returncode == 1
+    assert done.returncode == 78
     assert done.stderr.splitlines()[-1] == f"iris-api: {says}"
     assert "Traceback" not in done.stderr
 
@@ -318,7 +318,7 @@ def test_start_says_what_to_install_when_the_extra_is_missing():
         text=True,
         timeout=20,
     )
-    assert done.returncode == 1
+    assert done.returncode == 78
     assert done.stderr.splitlines()[-1] == (
         "iris-api: OTEL_TRACES_EXPORTER: exporting traces needs more: "
         "install the extra `otel` of iris_api"

@@ -187,17 +187,17 @@ def live_a_life(name, folder, endpoint):
     report = life.folder.parent / f"{name}.json"
     write_report(report)
     life.deploy("promote", "promote", "--report", str(report))
-    life.deploy("uncommitted", "rollback", code=1)
+    life.deploy("uncommitted", "rollback", code=78)
     life.commit()
     life.deploy("rollback", "rollback")
     life.commit()
     main = place / "main.tf"
     main.write_text(re.sub(r"max_tasks( +)= \d+", r"max_tasks\1= 7", main.read_text()))
-    life.deploy("pending", "promote", "--report", str(report), code=1)
+    life.deploy("pending", "promote", "--report", str(report), code=78)
     life.commit()
-    life.deploy("unapplied", "promote", "--report", str(report), code=1)
+    life.deploy("unapplied", "promote", "--report", str(report), code=78)
     life.deploy("change", "apply")
-    life.deploy("unconfirmed", "destroy", code=1)
+    life.deploy("unconfirmed", "destroy", code=78)
     life.deploy("destroy", "destroy", "--confirm", name)
     life.stood["destroy"] = what_stands(life.client)
     return life

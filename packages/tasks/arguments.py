@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-# EX_USAGE of sysexits.h: no verdict and no refusal.
-USAGE = 64
+from exit_codes import USAGE
 
 
 def given() -> list[str]:

@@ -16,9 +16,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from arguments import given
+from exit_codes import exit_code
 from lock import LOCKS, read_lock
 from packaging.utils import canonicalize_name
-from refusal import Refused
+from refusal import RED_GATE, Refused
 
 # CVE-2020-1747: runs code from a document that it reads. Nothing here needs PyYAML;
 # if something ever does, take a vulnerable version of another package.
@@ -115,7 +116,4 @@ def _pip_audit(pins: list[Pin], options: list[str]) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    try:
-        main(given())
-    except Refused as refusal:
-        raise SystemExit(f"audit: {refusal}") from None
+    sys.exit(exit_code("audit", lambda: main(given()), RED_GATE))

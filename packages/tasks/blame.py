@@ -13,6 +13,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -28,6 +29,7 @@ from environments import (
     fill,
     prepare_router,
 )
+from exit_codes import REFUSED, exit_code
 from lineage import end_with_starters
 
 FOUND = "blame.json"
@@ -183,7 +185,5 @@ def as_text(found: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     end_with_starters()
-    try:
-        raise SystemExit(main(given()))
-    except CannotStart as reason:
-        raise SystemExit(f"cannot blame: {reason}") from None
+    codes: dict[type[Exception], int] = {CannotStart: REFUSED}
+    sys.exit(exit_code("cannot blame", lambda: main(given()), codes))

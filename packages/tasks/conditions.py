@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 from arguments import given
+from exit_codes import exit_code
 
 # Each makes the whole of an `a || b` true.
 ALWAYS = re.compile(r"true|always\(\)|'[^']+'|-?0*[1-9]\d*(\.\d+)?")
@@ -93,4 +94,4 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(*given())))
+    sys.exit(exit_code("conditions", lambda: main(Path(*given())), {}))

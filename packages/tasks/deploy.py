@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from deployed_images import (
 )
 from deployed_plan import check_one_digest, summarised
 from deployed_verdict import check_verdict
+from exit_codes import REFUSED, exit_code
 
 from shadow_router.replacing import turn
 
@@ -248,7 +250,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(main(given()))
-    except DeployRefused as refused:
-        raise SystemExit(f"deploy: {refused}") from None
+    codes: dict[type[Exception], int] = {DeployRefused: REFUSED}
+    sys.exit(exit_code("deploy", lambda: main(given()), codes))

@@ -6,12 +6,14 @@ found, by what, and after how many inputs.
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from arguments import given
+from exit_codes import exit_code
 from mutants import MUTANTS, ROOT
 from spoiling import INPUTS, SEED, Answers, Model, answering, draw_traffic
 
@@ -144,8 +146,13 @@ def table(names: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print the rows of some mutants, or write the document of all."""
     if names := given():
         print(table(names))
     else:
         DOCUMENT.write_text(HEAD + table(list(MUTANTS)))
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code("mutants", main, {}))

@@ -14,12 +14,14 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from arguments import given
 from engine_client import CLIENT, inspect
+from exit_codes import REFUSED, exit_code
 from image_sbom import make_sbom
 
 INDEX = Path("packages/index")
@@ -230,7 +232,5 @@ def layers(identity: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(main(given()))
-    except CannotBuild as reason:
-        raise SystemExit(f"cannot build: {reason}") from None
+    codes: dict[type[Exception], int] = {CannotBuild: REFUSED}
+    sys.exit(exit_code("cannot build", lambda: main(given()), codes))

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from bundle import digest
 from drafts import DRAFT
-from refusal import Refused
+from exit_codes import exit_code
+from refusal import RED_GATE, Refused
 from units import INDEX, UNITS
 from verifier import check_wheel
 
@@ -47,7 +48,4 @@ def _check_sbom(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        check_index(INDEX)
-    except Refused as refusal:
-        sys.exit(f"index: {refusal}")
+    sys.exit(exit_code("index", lambda: check_index(INDEX), RED_GATE))

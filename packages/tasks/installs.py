@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from exit_codes import exit_code
 
 # What installs, up to its first argument; in code, quotes and commas stand between.
 COMMAND = re.compile(
@@ -203,4 +204,4 @@ def main(root: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path()))
+    sys.exit(exit_code("installs", lambda: main(Path()), {}))

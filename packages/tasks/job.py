@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TextIO
 
+from exit_codes import FAULT
 from lifeline import STOP_S, child, watcher
 from lineage import on_stop
 
@@ -81,8 +82,8 @@ class Job:
                 self._say(f"{first.name} received")
                 return 0
             self._say(f"{first} has ended: so do the others")
-            code = started[first].wait() if first in started else 1
-            return code if code > 0 else 1
+            code = started[first].wait() if first in started else FAULT
+            return code if code > 0 else FAULT
 
     @contextlib.contextmanager
     def _running(self, service: Service) -> Iterator[subprocess.Popen[str]]:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from arguments import given
+from exit_codes import exit_code
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from refusal import Refused
+from refusal import RED_GATE, Refused
 from units import UNITS
 
 TOOLS = Path("packages/tasks/requirements")
@@ -163,7 +165,4 @@ def resolve(lock: Lock, target: Path, options: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(given())
-    except Refused as refusal:
-        raise SystemExit(f"lock: {refusal}") from None
+    sys.exit(exit_code("lock", lambda: main(given()), RED_GATE))

@@ -14,6 +14,8 @@ import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
+from exit_codes import exit_code
+
 RESEARCH = Path("research")
 BUILD = RESEARCH / "build"
 SEEN = BUILD / "inputs.sha256"
@@ -53,4 +55,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code("notebooks", main, {}))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,7 +18,8 @@ from arguments import given
 from building import build, check_model, check_style, check_tests
 from bundle import Bundle, digest, read_bundle, write_bundle
 from declared import check_declared
-from refusal import Refused
+from exit_codes import exit_code
+from refusal import RED_GATE, Refused
 from registry import Registry
 from sbom import write_sbom
 from shelf import Shelf
@@ -167,10 +169,7 @@ def hand_out(bundle: Bundle, folder: Path) -> Path:
 
 def command(arguments: list[str], selected: list[str]) -> None:
     """Publish, and end the process with one line when that is refused."""
-    try:
-        main(arguments, selected)
-    except Refused as refusal:
-        raise SystemExit(f"publish: {refusal}") from None
+    sys.exit(exit_code("publish", lambda: main(arguments, selected), RED_GATE))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,10 @@ class Refused(Exception):
     """Raised when something must not be released; says what, why and what to do."""
 
 
+# How a task ends that asks whether something may be released: no, for this reason.
+RED_GATE: dict[type[Exception], int] = {Refused: 1}
+
+
 def run(
     command: list[str],
     failure: str,

@@ -20,9 +20,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from exit_codes import exit_code
 from lifeline import child
 from lineage import end_with_starters
-from refusal import Refused
+from refusal import RED_GATE, Refused
 from units import find_unit, source_version
 from versions import Version
 
@@ -228,7 +229,4 @@ def free_port() -> int:
 
 if __name__ == "__main__":
     end_with_starters()
-    try:
-        main()
-    except Refused as refusal:
-        raise SystemExit(f"rehearse: {refusal}") from None
+    sys.exit(exit_code("rehearse", main, RED_GATE))

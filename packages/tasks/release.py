@@ -6,6 +6,7 @@ Commits, tags and publishes nothing: it prints the commands that do.
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import changelog
 import repository
 from arguments import given
 from drafts import replace
-from refusal import Refused
+from exit_codes import exit_code
+from refusal import RED_GATE, Refused
 from shelf import Shelf
 from units import INDEX, Unit, find_unit, source_version, with_version
 from versions import Version, parse_version
@@ -64,7 +66,4 @@ def write_all(texts: dict[Path, str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(given())
-    except Refused as refusal:
-        raise SystemExit(f"release: {refusal}") from None
+    sys.exit(exit_code("release", lambda: main(given()), RED_GATE))

@@ -2,7 +2,8 @@
 Replay recorded traffic against two versions, each in an environment of its own.
 
 Without options: the pins of live and shadow, on the traffic that lies beside the API.
-The exit code is the verdict's: 0 PASS, 1 FAIL, 2 INCONCLUSIVE, 3 INVALID.
+The exit code is the verdict's: 0 PASS, 1 FAIL, 2 INCONCLUSIVE, 3 INVALID; 64 and above
+is an error, and one line says which.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from environments import (
     prepare_router,
     prepare_wheel,
 )
+from exit_codes import FAULT, REFUSED, exit_code
 from lifeline import child
 from lineage import end_with_starters
 
@@ -98,7 +100,9 @@ def replay(files: list[Path], live: str, shadow: str, *options: str) -> int:
     command = [str(prepare_router() / "shadow-router"), "replay", *map(str, files)]
     command += ["--live", live, "--shadow", shadow, *options]
     with child(command) as client:
-        return client.wait()
+        code = client.wait()
+    # One that died of a signal has found nothing.
+    return code if code >= 0 else FAULT
 
 
 @contextlib.contextmanager
@@ -217,7 +221,5 @@ def write_damaged(path: Path) -> None:
 
 if __name__ == "__main__":
     end_with_starters()
-    try:
-        raise SystemExit(main(given()))
-    except CannotStart as reason:
-        raise SystemExit(f"cannot start: {reason}") from None
+    codes: dict[type[Exception], int] = {CannotStart: REFUSED}
+    sys.exit(exit_code("cannot start", lambda: main(given()), codes))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from arguments import given
 from environments import CannotStart
+from exit_codes import REFUSED, exit_code
 from lineage import end_with_starters
 from proxies import PROXIES, Router, Started, Upstreams, hung_server
 from replay import service
@@ -190,7 +192,5 @@ def watch_memory(load: Load, upstreams: Upstreams, requests: int) -> None:
 
 if __name__ == "__main__":
     end_with_starters()
-    try:
-        main(given())
-    except CannotStart as reason:
-        raise SystemExit(f"cannot measure: {reason}") from None
+    codes: dict[type[Exception], int] = {CannotStart: REFUSED}
+    sys.exit(exit_code("cannot measure", lambda: main(given()), codes))

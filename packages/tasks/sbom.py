@@ -20,10 +20,11 @@ from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from cyclonedx.schema import SchemaVersion
+from exit_codes import exit_code
 from lock import Locked, read_lock
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name, parse_wheel_filename
-from refusal import Refused
+from refusal import RED_GATE, Refused
 from units import UNITS
 
 
@@ -109,7 +110,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except Refused as refusal:
-        sys.exit(f"sbom: {refusal}")
+    sys.exit(exit_code("sbom", main, RED_GATE))

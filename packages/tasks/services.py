@@ -27,6 +27,7 @@ from environments import (
     prepare_api,
     prepare_router,
 )
+from exit_codes import REFUSED, exit_code
 from job import Job, Service
 from lineage import end_with_starters
 
@@ -184,7 +185,5 @@ def check_free(address: Address) -> None:
 
 if __name__ == "__main__":
     end_with_starters()
-    try:
-        raise SystemExit(main(given()))
-    except CannotStart as reason:
-        raise SystemExit(f"cannot start: {reason}") from None
+    codes: dict[type[Exception], int] = {CannotStart: REFUSED}
+    sys.exit(exit_code("cannot start", lambda: main(given()), codes))

@@ -18,6 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 import aiohttp
+from exit_codes import FAULT, exit_code
 from rich.console import Console
 from rich.progress import Progress
 
@@ -48,7 +49,7 @@ async def main(options: argparse.Namespace) -> int:
         urls = (f"{public}/readyz", f"{private}/livez")
         if not all([await ready(session, url) for url in urls]):
             print(f"not ready after {READY_S} s: see the output above", flush=True)
-            return 1
+            return FAULT
         async with session.get(f"{public}/v1/model") as answer:
             names = [feature["name"] for feature in (await answer.json())["features"]]
         rows = read_rows(options.table, names)
@@ -234,6 +235,12 @@ async def main_until_stopped(options: argparse.Namespace) -> int:
         return 0
 
 
-if __name__ == "__main__":
+def run() -> int:
+    """Run until told to stop; Ctrl-C tells it, too."""
     with contextlib.suppress(KeyboardInterrupt):
-        sys.exit(asyncio.run(main_until_stopped(read_arguments())))
+        return asyncio.run(main_until_stopped(read_arguments()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code("traffic", run, {}))

@@ -16,6 +16,7 @@ from iris_api import __version__
 from iris_api.access import Access, build_access
 from iris_api.descriptors import Room, make_room
 from iris_api.errors import CannotStart, DescriptorsTooFew, ModelUnusable
+from iris_api.exit_codes import REFUSED, exit_code
 from iris_api.gateway import Gateway
 from iris_api.hosts import HostGuard, guard_listener, url_of
 from iris_api.inputs import InputParser
@@ -39,6 +40,8 @@ from iris_api.turn import Turn
 
 # Two listeners, the event loop, files of keys and of the page, a collector of spans.
 RESERVED_DESCRIPTORS = 26
+
+CODES: dict[type[Exception], int] = {CannotStart: REFUSED, ModelUnusable: REFUSED}
 
 
 def create_app(
@@ -88,17 +91,17 @@ def create_app(
 def main() -> None:
     """Serve until stopped, or make a key; end with one line if that cannot be."""
     refuse_other_systems("iris-api")
-    arguments = _parse_arguments()
     os.umask(UMASK)
-    try:
-        if arguments.command == "key":
-            print_key(arguments.name)
-        else:
-            _start()
-    except (CannotStart, ModelUnusable) as error:
-        sys.exit(f"iris-api: {error}")
-    except KeyboardInterrupt:  # before the server handles signals
-        sys.exit(130)
+    sys.exit(exit_code("iris-api", _run, CODES))
+
+
+def _run() -> int:
+    arguments = _parse_arguments()
+    if arguments.command == "key":
+        print_key(arguments.name)
+    else:
+        _start()
+    return 0
 
 
 def _parse_arguments() -> argparse.Namespace:

@@ -51,7 +51,7 @@ def test_predict_prints_one_json_line_a_row_when_asked(tmp_path: Path) -> None:
 )
 def test_predict_says_why_in_one_line_when_rows_are_bad(stdin: str, says: str) -> None:
     done = run("predict", stdin=stdin)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (78, "")
     assert done.stderr.startswith("iris-model: ")
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
@@ -59,7 +59,7 @@ def test_predict_says_why_in_one_line_when_rows_are_bad(stdin: str, says: str) -
 
 def test_predict_says_why_when_the_file_is_missing() -> None:
     done = run("predict", "none.json")
-    assert done.returncode == 1
+    assert done.returncode == 78
     assert "No such file" in done.stderr
 
 
@@ -84,14 +84,14 @@ def test_train_says_file_line_and_key_when_the_config_is_bad(tmp_path: Path) -> 
     bad = tmp_path / "bad.yml"
     bad.write_text("seed: x\n")
     done = run("train", "--config", str(bad), "--output", str(tmp_path / "out"))
-    assert done.returncode == 1
+    assert done.returncode == 78
     assert f"iris-model: {bad}, line 1, seed" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_usage_is_shown_when_the_command_is_unknown() -> None:
     done = run("fly")
-    assert done.returncode == 2
+    assert done.returncode == 64
     assert "Traceback" not in done.stderr
 
 

@@ -157,7 +157,7 @@ def test_records_are_refused_when_none_is_a_record(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     path.write_text("no\nrecord\n")
     done = run(str(path), "--output", str(tmp_path / "out.parquet"))
-    assert done.returncode == 1
+    assert done.returncode == 78
     assert done.stderr == (
         f"iris-model: {path}: none of 2 lines is a record: "
         "most are no JSON object, or cut short\n"
@@ -181,7 +181,7 @@ def test_records_end_with_one_line_when_they_cannot_be_read(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     done = run(*options)
-    assert done.returncode == 1
+    assert done.returncode == 78
     assert says in done.stderr and done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -242,7 +242,7 @@ def test_export_never_overwrites_when_the_output_is_there(
     target = tmp_path / "rows.parquet"
     target.write_text("mine")
     done = run(str(records), "--output", str(target))
-    assert done.returncode == 1
+    assert done.returncode == 78
     assert "is there already and is never overwritten" in done.stderr
     assert target.read_text() == "mine"
 
@@ -292,7 +292,7 @@ def test_labels_are_refused_when_a_column_is_missing(
 ) -> None:
     (tmp_path / "labels.csv").write_text("id,label\nr1,setosa\n")
     done = run(str(records), "--labels", str(tmp_path / "labels.csv"))
-    assert done.returncode == 1
+    assert done.returncode == 78
     assert "needs once each request_id, row, label" in done.stderr
 
 

@@ -218,7 +218,7 @@ def test_score_leaves_nothing_when_the_disk_is_full(
         text=True,
         timeout=120,
     )
-    assert done.returncode == 1
+    assert done.returncode == 78
     assert done.stderr == f"iris-model: {target}: cannot be written: File too large\n"
     assert list(tmp_path.iterdir()) == []
 
@@ -242,7 +242,7 @@ def test_score_says_why_when_the_folder_of_the_output_is_missing(
     tmp_path: Path, large: Path
 ) -> None:
     done = run(str(large / "rows.csv"), str(tmp_path / "none" / "out.csv"))
-    assert done.returncode == 1
+    assert done.returncode == 78
     assert "cannot be written: No such file or directory" in done.stderr
     assert done.stderr.count("\n") == 1
 
@@ -278,7 +278,7 @@ def test_score_names_the_extra_when_it_is_not_installed(tmp_path: Path) -> None:
         "sys.exit(main(['score', 'a.csv', 'b.csv']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 1
+    assert done.returncode == 78
     says = "scoring files needs dask: install iris_model's extra `score`"
     assert done.stderr == f"iris-model: {says}\n"
 

@@ -45,7 +45,7 @@ def test_serve_ends_with_an_error_when_router_dies(live, shadow, start):
     system = start(live.url, shadow.url)
     children = system.children()
     os.kill(system.child("router"), signal.SIGKILL)
-    assert system.process.wait(20) == 1
+    assert system.process.wait(20) == 70
     assert not [pid for pid in children if is_running(pid)]
 
 

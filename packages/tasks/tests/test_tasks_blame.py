@@ -126,7 +126,7 @@ def test_published_versions_are_told_apart_in_their_own_environments(
 @pytest.mark.slow
 def test_blame_says_what_is_missing(tmp_path: Path) -> None:
     done = run(tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 78
     assert done.stderr.splitlines()[-1].startswith("cannot blame: ")
     assert "--data" in done.stderr and "Traceback" not in done.stderr
     keep(tmp_path)
@@ -142,7 +142,7 @@ def test_blame_asks_the_shared_store_when_there_is_one(
     url = f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/run"
     monkeypatch.setenv("SHADOW_ROUTER_STORE_URL", url)
     done = run(tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 78
     assert "shadow-router: postgresql at 127.0.0.1/run: " in done.stderr
     assert done.stderr.splitlines()[-1].startswith("cannot blame: ")
 

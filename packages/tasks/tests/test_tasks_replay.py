@@ -56,7 +56,7 @@ def test_pins_get_the_verdict_that_the_readme_tells(tmp_path: Path) -> None:
 
 def test_wheel_that_is_not_there_is_one_clear_line() -> None:
     done = replay("--live", "http://127.0.0.1:1", "--shadow", "dist/none.whl")
-    assert done.returncode == 1
+    assert done.returncode == 78
     assert done.stderr == "cannot start: dist/none.whl is not there\n"
 
 

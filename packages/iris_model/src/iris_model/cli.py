@@ -2,9 +2,9 @@
 The ``iris-model`` command: ``train``, ``predict``, ``score``, ``card``, ``records``
 and ``drift``, of which the last two have modules of their own.
 
-stdout is data, stderr is talk. Exit codes: 0 done, 1 refused with a reason,
-2 wrong usage, 3 done but for some rows or lines, 130 interrupted; those of ``drift``
-are its own.
+stdout is data, stderr is talk. Exit codes: 0 done, 1 a gate of ``train`` is red,
+3 done but for some rows or lines, 78 refused with a reason, those of ``exit_codes``;
+1 to 3 of ``drift`` are its own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from iris_model import __version__
 from iris_model.drift_command import add_drift_command
-from iris_model.errors import InvalidRows, IrisModelError, RowProblem
+from iris_model.errors import (
+    ExtraMissing,
+    InvalidRows,
+    IrisModelError,
+    RowProblem,
+    TrainingFailed,
+)
+from iris_model.exit_codes import REFUSED, exit_code
 from iris_model.records_command import add_records_command
 from iris_model.systems import refuse_other_systems
 
@@ -28,6 +35,8 @@ if TYPE_CHECKING:
     from iris_model.train import Training
 
 REASONS_SHOWN = 5
+# The first that fits.
+CODES: dict[type[Exception], int] = {TrainingFailed: 1, IrisModelError: REFUSED}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,14 +51,12 @@ def main(arguments: list[str] | None = None) -> int:
     refuse_other_systems("iris-model")
     # Before onnxruntime is imported, which would write to the home folder and send.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    return exit_code("iris-model", lambda: _run(arguments), CODES)
+
+
+def _run(arguments: list[str] | None) -> int:
     options = _build_parser().parse_args(arguments)
-    try:
-        return int(options.run(options))
-    except IrisModelError as error:
-        print(f"iris-model: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return int(options.run(options))
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -117,9 +124,7 @@ def _train(options: argparse.Namespace) -> int:
         from iris_model.config import PACKAGED_CONFIG, load_config
         from iris_model.train import train
     except ModuleNotFoundError as error:
-        reason = f"training needs {error.name}: install iris_model's extra `train`"
-        print(f"iris-model: {reason}", file=sys.stderr)
-        return 1
+        raise ExtraMissing("training", error.name, "train") from None
     config = load_config(options.config or PACKAGED_CONFIG)
     # tox paints red what arrives on standard error.
     console = Console()
@@ -165,12 +170,14 @@ def _print_training(training: Training) -> None:
     for name, face in manifest.faces.items():
         faces.add_row(name, f"{face.size_bytes:,}", face.sha256)
     console = Console(width=None if sys.stdout.isatty() else 100)
-    console.print(scores, faces)
+    # Printed by us: rich itself ends with 1 where nobody reads.
+    with console.capture() as tables:
+        console.print(scores, faces)
     parity = manifest.parity
-    console.print(
+    print(tables.get(), end="")
+    print(
         f"parity: {parity.rows:,} rows, {parity.labels_differing} labels differ, "
-        f"largest difference {parity.largest_difference:.1e}",
-        highlight=False,
+        f"largest difference {parity.largest_difference:.1e}"
     )
 
 
@@ -203,9 +210,7 @@ def _score(options: argparse.Namespace) -> int:
 
         from iris_model.score import score
     except ModuleNotFoundError as error:
-        reason = f"scoring files needs {error.name}: install iris_model's extra `score`"
-        print(f"iris-model: {reason}", file=sys.stderr)
-        return 1
+        raise ExtraMissing("scoring files", error.name, "score") from None
     # A stop from outside has to clean up as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console = Console(stderr=True)

@@ -9,7 +9,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from iris_model.errors import IrisModelError
+from iris_model.errors import ExtraMissing, IrisModelError
 from iris_model.records_command import Commands, add_selection, selection_of
 
 if TYPE_CHECKING:
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Exit codes: 0 no alarm, 1 alarm, 2 too few rows for at least one comparison (and no
-alarm in the others) or wrong usage, 3 nothing could be compared. An alarm is a reason
-to look, never to stop a promotion: the verdict of the shadow router does not ask it."""
+alarm in the others), 3 nothing could be compared, 64 and above an error. An alarm is a
+reason to look, never to stop a promotion: the verdict of the shadow router does not ask
+it."""
 
 # As many of the comparisons within classes as are shown.
 SHOWN = 5
@@ -44,9 +45,7 @@ def _run(options: argparse.Namespace) -> int:
 
         found = measure_drift(options.records, selection_of(options))
     except ModuleNotFoundError as error:
-        reason = f"drift needs {error.name}: install iris_model's extra `score`"
-        print(f"iris-model: {reason}", file=sys.stderr)
-        return 3
+        raise ExtraMissing("drift", error.name, "score") from None
     except IrisModelError as error:
         # Not 1, which is an alarm.
         print(f"iris-model: {error}", file=sys.stderr)

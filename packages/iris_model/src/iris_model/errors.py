@@ -7,6 +7,7 @@ IrisModelError
 ├── InvalidRows        rows that cannot be predicted
 ├── ScoringFailed      files that cannot be read, scored or written as a whole
 │   └── RecordsUnusable  records, labels or a reference that say nothing
+├── ExtraMissing       a command needs what is not installed
 ├── ArtefactMismatch   an artefact that is not what its manifest says
 └── TrainingFailed     training ended without a model worth shipping
     ├── NoConverter    a pipeline step has no compiled form
@@ -98,6 +99,16 @@ class ScoringFailed(IrisModelError):
 
 class RecordsUnusable(ScoringFailed):
     """Raised when records, their labels or the reference cannot be used."""
+
+
+class ExtraMissing(IrisModelError):
+    """Raised when a library of an extra is not installed; says how to get it."""
+
+    def __init__(self, what: str, library: str | None, extra: str) -> None:
+        super().__init__(
+            f"{what} needs {library}: install iris_model's extra `{extra}`"
+        )
+        self.extra = extra
 
 
 class ArtefactMismatch(IrisModelError):

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from iris_model.errors import ExtraMissing
 
 if TYPE_CHECKING:
     from iris_model.accuracy import Accuracy
@@ -86,24 +86,15 @@ def _run(options: argparse.Namespace) -> int:
     try:
         from iris_model.records_run import run_records
     except ModuleNotFoundError as error:
-        reason = f"records need {error.name}: install iris_model's extra `score`"
-        print(f"iris-model: {reason}", file=sys.stderr)
-        return 1
-    try:
-        run = run_records(
-            options.records,
-            selection_of(options),
-            options.output,
-            options.labels,
-            options.every,
-            sys.stdout.buffer,
-        )
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read has enough; Python must not complain when it flushes at the end.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        raise ExtraMissing("reading records", error.name, "score") from None
+    run = run_records(
+        options.records,
+        selection_of(options),
+        options.output,
+        options.labels,
+        options.every,
+        sys.stdout.buffer,
+    )
     if options.labels is not None:
         print(_spell(run.accuracy, options.json))
     print("\n".join(run.described), file=sys.stderr)

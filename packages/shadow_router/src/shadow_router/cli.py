@@ -5,13 +5,14 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from loguru import logger
 
 from shadow_router import __version__, flips_command, label_command, pin_commands
 from shadow_router.errors import DataDirectoryMissing, ShadowRouterError, StoreAway
+from shadow_router.exit_codes import REFUSED, USAGE, exit_code
 from shadow_router.permissions import UMASK
 from shadow_router.systems import refuse_other_systems
 
@@ -272,10 +273,25 @@ app.command()(pin_commands.promote)
 app.command()(pin_commands.rollback)
 
 
+#: Click's UsageError, which Typer carries along under changing names.
+_UsageError: Any = typer.BadParameter.__bases__[0]
+#: Codes of errors of ours; the first that fits.
+CODES: dict[type[Exception], int] = {
+    # EX_TEMPFAIL: whoever started it may try again.
+    StoreAway: 75,
+    # Trying again without a change will not help.
+    ShadowRouterError: REFUSED,
+}
+
+
 def main() -> None:
-    """Run the command; errors of ours are one line and exit code 78."""
+    """Run the command and end with its code; `exit_codes` has those of errors."""
     refuse_other_systems("shadow-router")
     os.umask(UMASK)
+    sys.exit(exit_code("shadow-router", _run, CODES))
+
+
+def _run() -> int:
     logger.remove()
     # No traceback may quote what a client sent.
     logger.add(
@@ -284,13 +300,15 @@ def main() -> None:
         backtrace=False,
         diagnose=False,
     )
+    command = typer.main.get_command(app)
     try:
-        app()
-    except StoreAway as error:
-        print(f"shadow-router: {error}", file=sys.stderr)
-        # EX_TEMPFAIL: whoever started it may try again.
-        sys.exit(75)
-    except ShadowRouterError as error:
-        print(f"shadow-router: {error}", file=sys.stderr)
-        # EX_CONFIG: trying again without a change will not help.
-        sys.exit(78)
+        # Not called as a whole: Typer itself ends with 1 where nobody reads, which
+        # would be FAIL, and with 2 on wrong usage, which would be INCONCLUSIVE.
+        with command.make_context("shadow-router", sys.argv[1:]) as context:
+            command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+    except _UsageError as error:
+        error.show()
+        return USAGE
+    return 0

@@ -14,6 +14,7 @@ from shadow_router.clocks import BoundedClock
 from shadow_router.directory import fault_of, warn_if_open
 from shadow_router.errors import RecordingUnreadable, SettingsInvalid
 from shadow_router.recording import (
+    MOST_REQUESTS,
     Header,
     Recording,
     encode_exchange,
@@ -187,6 +188,7 @@ def export(directory: Path, output: Path, requests: int) -> int:
     RecordingUnreadable
         If nothing was recorded there.
     """
+    requests = min(requests, MOST_REQUESTS)
     lines: list[bytes] = []
     redacted: set[str] = set()
     for path in sorted(directory.glob(_PATTERN)):

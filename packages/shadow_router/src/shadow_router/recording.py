@@ -23,6 +23,11 @@ from shadow_router.rules import Rules
 FORMAT = 1
 #: Headers of an answer that a comparison looks at; no other is recorded.
 _KEPT_OF_ANSWERS = ("content-type", "content-encoding", "server-timing", JSON_BYTES)
+#: What a store can hold, and what no exchange has taken yet.
+_LATEST_NS = 2**63 - 1
+_LONGEST_MS = 1e9
+#: Of one recording: so many lines that are missing can still be counted as lost.
+MOST_REQUESTS = 10_000_000
 #: Two bodies of the largest cap in use, and then some.
 _LONGEST_LINE = 16 * 1024 * 1024
 
@@ -106,7 +111,7 @@ def decode_exchange(line: bytes) -> Exchange | None:
             live = {"status": 0, "headers": {}, "ms": 0.0, "body": ""}
         return Exchange(
             request_id=_word(document["id"]),
-            at_ns=int(document["at_ns"]),
+            at_ns=_whole(document["at_ns"], _LATEST_NS),
             method=_word(document["method"]),
             target=_word(document["target"]).encode("latin-1"),
             headers=tuple(
@@ -114,13 +119,26 @@ def decode_exchange(line: bytes) -> Exchange | None:
                 for name, value in document["headers"]
             ),
             request_body=_bytes(document),
-            live_status=int(live["status"]),
+            live_status=_whole(live["status"], 999),
             live_headers={_word(k): _line_of(v) for k, v in live["headers"].items()},
-            live_ms=float(live["ms"]),
+            live_ms=_duration(live["ms"]),
             live_body=_bytes(live),
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+
+
+def _whole(value: Any, most: int) -> int:
+    # JSON knows no bounds, and Python's reader takes `NaN`; a store has both.
+    if type(value) is not int or not 0 <= value <= most:
+        raise ValueError("not a whole number within its bounds")
+    return value
+
+
+def _duration(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value <= _LONGEST_MS:
+        raise ValueError("not a duration")
+    return float(value)
 
 
 def _line_of(value: Any) -> str:
@@ -135,6 +153,15 @@ def _word(value: Any) -> str:
     if " " in _line_of(value):
         raise ValueError("not a word")
     return str(value)
+
+
+def _header(document: dict[str, Any]) -> Header:
+    redacted, requests = document["redacted"], document["requests"]
+    if not isinstance(redacted, list):
+        raise TypeError("not a list of fields")
+    if requests is not None:
+        requests = _whole(requests, MOST_REQUESTS)
+    return Header(tuple(map(_word, redacted)), requests)
 
 
 class Recording:
@@ -156,10 +183,10 @@ class Recording:
             if document["recording"] != FORMAT:
                 reason = f"format {document['recording']}, this version reads {FORMAT}"
                 raise RecordingUnreadable(path, reason)
-            self.header = Header(tuple(document["redacted"]), document["requests"])
+            self.header = _header(document)
         except OSError as error:
             raise RecordingUnreadable(path, error.strerror or str(error)) from None
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise RecordingUnreadable(path, "its first line is no header") from None
 
     def exchanges(self) -> Iterator[Exchange | None]:

@@ -22,6 +22,7 @@ from shadow_router.errors import (
     RecordingUnreadable,
     ServiceUnreachable,
     SettingsInvalid,
+    StoreAway,
 )
 from shadow_router.findings import Findings, gather
 from shadow_router.http_client import HttpClient, parse_origin
@@ -39,7 +40,7 @@ from shadow_router.rules import Rules
 from shadow_router.settings import Settings, url_fault
 from shadow_router.shadow_call import ShadowCaller
 from shadow_router.statuses import Standing, standing_of
-from shadow_router.store import Batch, Store
+from shadow_router.store import Batch, Store, StoreFailed
 from shadow_router.verdict import judge
 
 RECORDED = "recorded"
@@ -170,7 +171,7 @@ def replayed(
     ------
     SettingsInvalid
         If live or shadow is no URL.
-    RulesInvalid, RecordingUnreadable, ServiceUnreachable
+    RulesInvalid, RecordingUnreadable, ServiceUnreachable, StoreAway
         As their names say.
     """
     urls = {"shadow_url": shadow} | ({} if live == RECORDED else {"live_url": live})
@@ -182,7 +183,12 @@ def replayed(
     with TemporaryDirectory(prefix="shadow_router_") as name:
         directory = Path(name)
         replay = Replay(settings, rules, directory, live, shadow)
-        uvloop.run(replay.run(recordings))
+        try:
+            uvloop.run(replay.run(recordings))
+        except StoreFailed as error:
+            # Its text holds what was to be written.
+            reason = f"the books of the replay in {directory} cannot be written"
+            raise StoreAway(f"{reason}: {type(error).__name__}") from None
         found = gather(directory, per_page=_DISCREPANCIES)
     evidence = replace(found.summary.evidence, inputs_per_s=None)
     summary = replace(found.summary, evidence=evidence, verdict=judge(evidence, rules))

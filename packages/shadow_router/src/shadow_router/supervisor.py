@@ -15,10 +15,9 @@ from asyncio.subprocess import Process
 
 from loguru import logger
 
+from shadow_router.exit_codes import FAULT, REFUSED
 from shadow_router.settings import PREFIX, Settings
 
-#: A child that ends with this code will not do better the next time.
-EXIT_REFUSED = 78
 _INPUT_KEY = f"{PREFIX}INPUT_KEY"
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
@@ -59,9 +58,9 @@ class Supervisor:
             await self._end("collector", self._collector),
         ]
         await keeping
-        if EXIT_REFUSED in codes:
-            return EXIT_REFUSED
-        return 0 if was_told and codes == [0, 0] else 1
+        if REFUSED in codes:
+            return REFUSED
+        return 0 if was_told and codes == [0, 0] else FAULT
 
     async def _start(self, role: str) -> Process:
         # Kept here, so that a collector that is started again knows its inputs.
@@ -89,7 +88,7 @@ class Supervisor:
             code = await self._collector.wait()
             if self._stopping.is_set():
                 return
-            if code == EXIT_REFUSED and is_first:
+            if code == REFUSED and is_first:
                 return
             is_first = False
             logger.warning("the collector {}; starting it again", _said(code))
