@@ -40,10 +40,8 @@ def test_every_client_is_answered_when_there_are_few_descriptors(limit):
         said = f"a limit of {limit} descriptors allows "
         assert server.talk().count(said) == 1
         # Gone clients make room, and turned-away ones are told of once.
-        while answers_of(server.port, 1) != {b"200": 1}:
-            time.sleep(0.05)
-        while "more were answered 503" not in server.talk():
-            time.sleep(0.05)
+        wait_until(lambda: answers_of(server.port, 1) == {b"200": 1})
+        wait_until(lambda: "more were answered 503" in server.talk())
         answers_of(server.port, 300)
         time.sleep(0.3)
         assert server.talk().count("more were answered 503") == 1
@@ -52,18 +50,32 @@ def test_every_client_is_answered_when_there_are_few_descriptors(limit):
 def test_clients_are_turned_away_when_descriptors_vanish_while_it_runs():
     with start_server(stdout=subprocess.DEVNULL) as server:
         pid = server.process.pid
-        taken = len(os.listdir(f"/proc/{pid}/fd"))
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (taken, taken + 1000))
-        # There is nothing to answer with; but nobody waits for ever.
-        with connect(server.port, b"") as client, suppress(ConnectionResetError):
-            assert client.recv(65536) == b""
-        before = processor_s(pid)
-        time.sleep(0.5)
-        assert processor_s(pid) - before < 0.25
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (taken + 1000,) * 2)
+        _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        last = max(map(int, os.listdir(f"/proc/{pid}/fd")))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (last + 1, hard))
+        with ExitStack() as clients:
+            # Between those that are open a few may be free.
+            for _ in range(last):
+                client = clients.enter_context(connect(server.port, b""))
+            # There is nothing to answer with; but nobody waits for ever.
+            with suppress(ConnectionResetError):
+                assert client.recv(65536) == b""
+            wait_until(lambda: "no descriptor is left" in server.talk())
+            before = processor_s(pid)
+            time.sleep(0.5)
+            assert processor_s(pid) - before < 0.25
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
         assert answers_of(server.port, 20) == {b"200": 20}
         assert "Traceback" not in server.talk()
         assert server.talk().count("no descriptor is left") == 1
+
+
+def wait_until(condition):
+    """Return when a condition holds; fail when it does not come."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def processor_s(pid):

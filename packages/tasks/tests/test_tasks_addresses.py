@@ -44,7 +44,7 @@ def test_start_is_refused_in_one_line_when_a_port_is_none(
 ) -> None:
     monkeypatch.setenv("IRIS_API_PORT", port)
     with pytest.raises(CannotStart) as refused:
-        services.serve()
+        services.main(["serve"])
     assert str(refused.value) == f"IRIS_API_PORT: {port!a} is no port"
 
 
@@ -54,7 +54,7 @@ def test_start_is_refused_in_one_line_when_a_url_is_none(
 ) -> None:
     monkeypatch.setenv("SHADOW_ROUTER_LIVE_URL", url)
     with pytest.raises(CannotStart) as refused:
-        services.start(0)
+        services.main(["up"])
     said = f"SHADOW_ROUTER_LIVE_URL: {url!a} is no URL such as http://127.0.0.1:8001"
     assert str(refused.value) == said
 
