@@ -299,7 +299,7 @@ def test_api_can_export_traces_when_it_is_asked_to(
     services.prepare_api("live")
     wheel = str(environments.build(environments.API))
     assert [step for step in taken if "otel" in str(step)] == [
-        [f"{wheel}[{extra}]"] for extra in extras
+        ["-r", "api/requirements/live.txt", f"{wheel}[{extra}]"] for extra in extras
     ]
 
 
