@@ -171,7 +171,7 @@ def test_report_says_one_line_when_it_cannot_be_written(books, output, says):
         (["record", "none/out.gz"], 78),
         (["known", "flip", "--reason", "x", "--expires", "99999-01-01"], 78),
         (["control", "rate", "nan"], 64),
-        (["record", "out.gz", "--requests", "9" * 400], 64),
+        (["record", "out.gz", "--requests", "9" * 400], 78),
         (["promote", "--max-age-minutes", "1e308"], 78),
         (["promote", "--max-age-minutes", "nan"], 64),
         (["replay", "."], 64),

@@ -28,13 +28,15 @@ ARGUMENTS = {
 }
 # What each of them does first, whatever it is for.
 PLANTED = """
-import argparse, pathlib, runpy, subprocess, sys, tempfile
+import argparse, pathlib, runpy, subprocess, sys, tempfile, threading
 script = sys.argv[1]
 sys.argv = sys.argv[1:]
 sys.path[0:0] = [str(pathlib.Path(script).parent)]
 import exit_codes
 whole = exit_codes.exit_code
 def planted(*arguments, **named):
+    if threading.current_thread() is not threading.main_thread():
+        raise SystemExit  # what watches the process is not what has the bug
     {what}
 def with_a_bug(name, run, codes):
     for thing, attribute in (
