@@ -134,6 +134,18 @@ def test_every_bad_row_is_found_when_an_answer_lists_only_twenty(page):
     assert [bool(row[9]) for row in rows] == [False, True] * 60
 
 
+def test_page_marks_what_it_asks_so_that_it_is_no_evidence(page):
+    marks = []
+    expect(page.locator("#bars .wins")).to_have_count(1)
+    page.on("request", lambda r: marks.append(r.headers.get("x-from-page")))
+    upload(page, f"{HEADER}\n5.1,3.5,1.4,0.2")
+    expect(page.locator("#result-text")).to_contain_text("1 row scored")
+    page.locator("input[type=range]").first.press("ArrowRight")
+    expect(page.locator("#bars .wins")).to_have_count(1)
+    page.wait_for_timeout(300)
+    assert len(marks) >= 2 and set(marks) == {"1"}
+
+
 def test_file_goes_in_chunks_when_it_has_2500_rows(page, server):
     bodies = []
     expect(page.locator("#bars .wins")).to_have_count(1)

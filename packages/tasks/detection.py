@@ -59,7 +59,9 @@ def exchanges(model: Model) -> list[Exchange]:
 def detect(traffic: list[Exchange], answers: Answers, profile: str) -> str:
     """Return which gate finds a mutant first and when, or why none does."""
     allowed = PROFILES[profile][0]
-    rules = Rules.model_validate({"profile": profile, "thresholds": allowed})
+    # All of it is sent by nobody in particular.
+    fields = {"profile": profile, "thresholds": allowed, "client_share": 1.0}
+    rules = Rules.model_validate(fields)
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
         store.note_rules(rules)

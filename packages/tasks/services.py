@@ -32,6 +32,7 @@ from job import Job, Service
 from lineage import end_with_starters
 
 PROMOTIONS = "promotions.jsonl"
+RULES = Path(__file__).with_name("demonstration.yml")
 
 
 def main(arguments: list[str]) -> int:
@@ -86,7 +87,7 @@ def start(traffic: int, seed: int, is_fresh: bool) -> int:
     services = [
         api_service("live", live),
         api_service("shadow", shadow),
-        Service("router", [str(prepare_router() / "shadow-router"), "serve"]),
+        router_service(),
     ]
     set_old_books_aside(is_fresh)
     table = next(
@@ -157,6 +158,13 @@ def api_service(role: str, address: Address) -> Service:
         "IRIS_API_RECORDS": str(ENVIRONMENTS / f"{role}.records.jsonl"),
     }
     return Service(role, [str(prepare_api(role) / "iris-api")], settings)
+
+
+def router_service() -> Service:
+    """Prepare the router and describe its process; its rules are ours unless set."""
+    settings = {"SHADOW_ROUTER_RULES": read("SHADOW_ROUTER_RULES", str(RULES))}
+    command = [str(prepare_router() / "shadow-router"), "serve"]
+    return Service("router", command, settings)
 
 
 def family_of(host: str) -> socket.AddressFamily:

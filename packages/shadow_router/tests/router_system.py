@@ -17,6 +17,8 @@ from pydantic import SecretStr
 
 from shadow_router import audit
 
+#: Rules for one client, as most tests are; with two, verdicts take both.
+ONE_CLIENT = "profile: retrain\nclient_share: 1\n"
 COMMAND = [sys.executable, "-W", "error", "-m", "shadow_router"]
 
 
@@ -67,9 +69,9 @@ class System:
         self.directory = Path(directory)
         self.store_url = settings.get("STORE_URL")
         self._command = [*prefix, *COMMAND]
-        if rules is not None:
+        if "RULES" not in settings:
             settings["RULES"] = self.directory.with_suffix(".rules.yml")
-            settings["RULES"].write_text(rules)
+            settings["RULES"].write_text(rules or ONE_CLIENT)
         self.public, self.private = free_port(), free_port()
         values = {
             "PUBLIC_PORT": self.public,

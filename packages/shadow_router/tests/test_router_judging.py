@@ -51,7 +51,7 @@ def passing(tmp_path_factory):
 def test_verdict_ends_with_0_when_all_gates_pass(passing):
     done = verdict(passing)
     assert done.returncode == 0, done.stdout
-    assert done.stdout.startswith("PASS: all 9 gates pass on 12,000 unique inputs\n")
+    assert done.stdout.startswith("PASS: all 10 gates pass on 12,000 unique inputs\n")
     assert "not asked    labels           no labels have arrived" in done.stdout
 
 

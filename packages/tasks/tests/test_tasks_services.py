@@ -101,6 +101,13 @@ def test_report_page_shows_both_versions_when_opened(system: Running) -> None:
     assert "1.1.0" in page
 
 
+def test_report_says_that_one_client_may_be_all_of_the_evidence(
+    system: Running,
+) -> None:
+    page = get(system.private, "/").decode()
+    assert "this verdict may rest on one client alone" in page
+
+
 def test_records_hold_every_prediction_when_traffic_has_passed(
     system: Running,
 ) -> None:

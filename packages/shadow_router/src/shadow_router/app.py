@@ -54,6 +54,7 @@ class _Visit:
     headers: Headers
     at_ns: int
     is_gone: Callable[[], bool]
+    address: str = ""
     fate: Fate | None = None
     is_repeatable: bool = False
     length: int | None = None
@@ -154,6 +155,10 @@ class RouterApp:
         else:
             visit.is_repeatable = True
             visit.fate = self._selection.left_out(request_id)
+            if self._selection.is_own_page(headers):
+                visit.fate = Fate.SKIPPED_UNSAMPLED
+            # None for a client of a Unix socket.
+            visit.address = scope["client"][0] if scope["client"] else ""
         return visit
 
     async def _serve(self, visit: _Visit, receive: Receive, send: Send) -> None:
@@ -313,4 +318,5 @@ class RouterApp:
             live_headers=kept_headers(visit.live_headers),
             live_ms=visit.live_ms,
             live_body=visit.live_body,
+            client=self._selection.client_of(visit.address, visit.headers),
         )

@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Mapping
 from math import isfinite
 
+from shadow_router.client_share import first_clients
 from shadow_router.drift import Comparison, Drift
-from shadow_router.evidence import Lanes, Tallies
+from shadow_router.evidence import Evidence, Lanes, Tallies
 from shadow_router.findings import Findings
 from shadow_router.known import Known, expired_on
 from shadow_router.latency import quantile_ms
@@ -143,6 +144,7 @@ def _summary_json(summary: Summary) -> dict[str, object]:
         },
         "confusion": _pairs_json(summary.confusion),
         "evidence": _tallies_json(summary.evidence.tallies),
+        "clients": _clients_json(summary.evidence),
         "lanes": _lanes_json(summary.evidence.lanes),
         # No gate draws random numbers; the lanes draw by these and the request.
         "seeds": {"lanes": list(summary.evidence.lanes.seeds)},
@@ -214,6 +216,15 @@ def _tallies_json(tallies: Tallies) -> dict[str, object]:
         for name, tried in sorted(tallies.segments.items())
     }
     return fields
+
+
+def _clients_json(evidence: Evidence) -> list[dict[str, object]]:
+    """Return whose the evidence is, those with most first; the rest as one."""
+    return [
+        {"measure": measure, "client": name, "n": n, "share": share}
+        for measure, counts in sorted(evidence.clients.items())
+        for name, n, share in first_clients(counts)
+    ]
 
 
 def _lanes_json(lanes: Lanes) -> dict[str, object]:

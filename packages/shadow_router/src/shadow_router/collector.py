@@ -239,7 +239,7 @@ class Collector:
     async def _judge(self, router: _Router, frame: bytes) -> None:
         exchange: Exchange | None = None
         try:
-            exchange = decode_exchange(frame)
+            exchange = self._redactor.with_client(decode_exchange(frame))
             if self._recorder is not None:
                 self._recorder.add(self._redactor.exchange(exchange))
             answer = await self._sender.send(exchange)

@@ -113,6 +113,8 @@ class Evidence:
     labelled: Labelled | None = None
     #: New unique inputs in a second, of late; None in a replay, which has no pace.
     inputs_per_s: float | None = 0.0
+    #: By what is counted, and by client: who gave how much.
+    clients: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     #: Without a password, to be named where nobody answers.
     shadow_url: str = UNNAMED
     #: Why these numbers themselves cannot be believed.

@@ -9,6 +9,7 @@ from shadow_router.verdict import Eta, Verdict, eta_said
 
 QUESTIONS = {
     "measurement": "Can the measurement itself be believed?",
+    "clients": "Is the evidence that of more than one client?",
     "contract": "Do the shadow's answers keep live's shape?",
     "errors": "Does the shadow answer where live does?",
     "flips": "Do few enough inputs change their label?",

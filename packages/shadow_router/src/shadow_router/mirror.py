@@ -15,6 +15,7 @@ from typing import cast
 from loguru import logger
 
 from shadow_router.books import RouterBooks
+from shadow_router.clients import FROM_PAGE, KEY_HEADER, named_by, network_of
 from shadow_router.frames import Hello, encode_exchange, encode_hello
 from shadow_router.records import Exchange, Fate
 from shadow_router.rules import Rules
@@ -45,6 +46,10 @@ class Selection:
         self._pairs = {(method, path.encode()) for method, _, path in pairs}
         asked = (name.lower().encode("latin-1") for name in settings.copy_headers)
         self._headers = frozenset((*FORWARDED, *_OF_THE_BODY)).union(asked)
+        is_keyed = KEY_HEADER in {name.lower() for name in settings.copy_headers}
+        naming = rules.client.lower() or (KEY_HEADER if is_keyed else "")
+        self._naming = naming.encode("latin-1")
+        self._skips_page = rules.own_page == "skip"
         # A salt of our own: a client cannot choose ids that are always copied.
         self._salt = secrets.token_bytes(16)
         self._switches = switches
@@ -54,6 +59,16 @@ class Selection:
     def is_repeatable(self, method: str, path: bytes) -> bool:
         """Return whether requests of this kind may be sent twice."""
         return (method, path) in self._pairs
+
+    def is_own_page(self, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Return whether a request says of itself that it is no evidence."""
+        return self._skips_page and FROM_PAGE in [name for name, _ in headers]
+
+    def client_of(self, address: str, headers: list[tuple[bytes, bytes]]) -> str:
+        """Return whose a request is, by the header that the rules name, or address."""
+        if not self._naming:
+            return network_of(address)
+        return named_by([value for name, value in headers if name == self._naming])
 
     def left_out(self, request_id: str) -> Fate | None:
         """Return None for a request to be copied, else why it will not be."""

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from shadow_router import __version__, charts, plots
+from shadow_router.client_share import first_clients
 from shadow_router.drift_panel import drift_panel
 from shadow_router.findings import Asked, Findings
 from shadow_router.gate_rows import gate_rows
@@ -57,7 +58,7 @@ _MEANINGS = {
     Fate.DROPPED_SHUTDOWN: "still waiting when the router stopped",
     Fate.DROPPED_WRITER: "compared, but could not be stored",
     Fate.DROPPED_CRASH: "lost with a process that died",
-    Fate.SKIPPED_UNSAMPLED: "not in the sample",
+    Fate.SKIPPED_UNSAMPLED: "not in the sample, or sent by the API's own page",
     Fate.SKIPPED_METHOD: "not a request that may be sent twice",
     Fate.SKIPPED_TOO_LARGE: "request or answer over the size cap",
     Fate.SKIPPED_REFUSED: "refused by the router: no whole request in time",
@@ -141,6 +142,11 @@ def _values(found: Findings, is_file: bool) -> dict[str, object]:
         "versions": {role: summary.named_versions(role) for role in summary.versions},
         "version": __version__,
         "loss_limit": LOSS_LIMIT,
+        "clients": {
+            measure: first_clients(counts)
+            for measure, counts in sorted(summary.evidence.clients.items())
+            if counts
+        },
         "gates": list(gate_rows(verdict, summary.evidence.inputs_per_s)),
         "bands": plots.bands(found.history, summary.rules, verdict.alpha / len(GATES)),
         "confusion": confusion,

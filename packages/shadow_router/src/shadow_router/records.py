@@ -101,6 +101,8 @@ class Exchange(NamedTuple):
     live_headers: dict[str, str]
     live_ms: float
     live_body: bytes
+    #: Whose it is; the collector keeps a keyed hash of it and nothing else.
+    client: str = ""
 
     @property
     def path(self) -> bytes:

@@ -11,6 +11,7 @@ from hashlib import blake2b
 from urllib.parse import unquote_plus
 
 from shadow_router.answers import media_type, parse_exactly
+from shadow_router.clients import hashed
 from shadow_router.errors import AnswerUnreadable
 from shadow_router.paths import Document, parse_path
 from shadow_router.quotes import (
@@ -99,6 +100,10 @@ class Redactor:
                 for unit in told.units
             ),
         )
+
+    def with_client(self, exchange: Exchange) -> Exchange:
+        """Return an exchange with a hash of its client: no more is ever kept."""
+        return exchange._replace(client=hashed(exchange.client, self._key))
 
     def exchange(self, exchange: Exchange) -> Exchange:
         """Return what a recording may keep of an exchange."""

@@ -178,7 +178,7 @@ def replayed(
     for option, url in urls.items():
         if reason := url_fault(url):
             raise SettingsInvalid(f"--{option.removesuffix('_url')}: {reason}")
-    rules = rules_of(settings.model_copy(update={"rules": rule_file})).untimed()
+    rules = rules_of(settings.model_copy(update={"rules": rule_file})).of_a_replay()
     recordings = [Recording(path) for path in files]
     with TemporaryDirectory(prefix="shadow_router_") as name:
         directory = Path(name)

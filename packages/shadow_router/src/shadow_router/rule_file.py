@@ -49,6 +49,9 @@ _SCHEMA = Map(
             }
         ),
         Optional("keep_inputs"): Str(),
+        Optional("client"): Str(),
+        Optional("client_share"): Float(),
+        Optional("own_page"): Str(),
         Optional("segments"): Seq(Map({"field": Str(), "edges": Seq(Float())})),
     }
 )

@@ -44,6 +44,7 @@ Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Distance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+_HEADER_OR_NONE = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{0,128}$"
 _NOTHING: frozenset[str] = frozenset()
 #: Pieces that segments may cut inputs into where these are withheld: the sums tell in
 #: which piece an input was.
@@ -172,6 +173,12 @@ class Rules(_Rule):
     #: How inputs of discrepancies are kept: to be read, to be recognised, not at all.
     keep_inputs: Literal["values", "hash", "none"] = "values"
     segments: tuple[Segment, ...] = Field(default=(), max_length=8)
+    #: Header that names a client; '': its key where live gets keys, else its address.
+    client: Annotated[str, Field(pattern=_HEADER_OR_NONE)] = ""
+    #: The most that one client may be of the evidence of a verdict.
+    client_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.5
+    #: Whether requests that the API's own page sends are compared.
+    own_page: Literal["skip", "compare"] = "skip"
 
     @model_validator(mode="after")
     def _check_compared(self) -> Self:
@@ -244,10 +251,11 @@ class Rules(_Rule):
         path = self.paths.probabilities
         return tuple(rule for rule in self.tolerances if rule.field != path)
 
-    def untimed(self) -> Self:
-        """Return the same rules without a gate for latency."""
+    def of_a_replay(self) -> Self:
+        """Return the same rules for a run that knows no times and no clients."""
         fields = self.model_dump(mode="json")
         fields["thresholds"]["latency"] = None
+        fields["client_share"] = 1.0
         return self.model_validate_json(json.dumps(fields))
 
     def ignored_on(self, day: date) -> frozenset[str]:

@@ -123,6 +123,7 @@ def summarise(
     evidence = Evidence(
         fates=accounts.fates,
         tallies=totals.tallies,
+        clients=totals.clients,
         live_versions=tuple(map(shown_version, totals.versions["live"])),
         shadow_versions=tuple(map(shown_version, totals.versions["shadow"])),
         rules=tuple(one.sha256 for one in known),

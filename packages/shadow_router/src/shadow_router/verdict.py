@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
+from shadow_router.client_share import NAME, clients_gate, why_not_asked
 from shadow_router.evidence import Evidence, Lanes, Tallies, Tried, scaled
 from shadow_router.gates import COVERED, GATES, Judge, covered_segments
 from shadow_router.parts import Gate, State
@@ -159,13 +160,16 @@ def judge(evidence: Evidence, rules: Rules = DEFAULT, alpha: float = ALPHA) -> V
     absent = _absent(evidence, rules)
     asked = [name for name in GATES if name not in absent]
     each = alpha / len(GATES)
-    first = measurement_gate(evidence, rules)
-    gates = (first, *(GATES[name](evidence, rules, each) for name in asked))
-    state = _overall({gate.state for gate in gates})
+    first = [measurement_gate(evidence, rules)]
+    if NAME not in absent:
+        first.append(clients_gate(evidence, rules))
+    gates = (*first, *(GATES[name](evidence, rules, each) for name in asked))
+    state = _overall(gates)
     if state is State.INVALID and _is_told_anyway(evidence, rules, gates):
         state = State.FAIL
     missing = _missing(evidence, rules, each, gates)
-    eta = _eta(evidence, missing) if state is State.INCONCLUSIVE else None
+    is_open = state is State.INCONCLUSIVE and missing
+    eta = _eta(evidence, missing) if is_open else None
     said = eta_said(eta) if eta else _far_said(gates, missing)
     reason = _reason(state, gates, evidence, said)
     if evidence.is_shadow_absent:
@@ -188,20 +192,30 @@ def _absent(evidence: Evidence, rules: Rules) -> dict[str, str]:
         absent["segments"] = f"none holds {COVERED:.0%} of the inputs"
     if evidence.labelled is None:
         absent["labels"] = "no labels have arrived"
+    if why := why_not_asked(evidence, rules):
+        absent[NAME] = why
     return absent
 
 
-def _overall(states: set[State]) -> State:
+def _overall(gates: tuple[Gate, ...]) -> State:
+    states = {gate.state for gate in gates}
+    if State.INVALID not in states and _is_of_one_client(gates):
+        # Neither way: one client must not fail a version either.
+        return State.INCONCLUSIVE
     for state in (State.INVALID, State.FAIL, State.INCONCLUSIVE):
         if state in states:
             return state
     return State.PASS
 
 
+def _is_of_one_client(gates: tuple[Gate, ...]) -> bool:
+    return any(g.name == NAME and g.state is State.INCONCLUSIVE for g in gates)
+
+
 def _is_told_anyway(evidence: Evidence, rules: Rules, gates: tuple[Gate, ...]) -> bool:
     """Return whether the shadow fails, and the breaker is all that is wrong."""
     failed = {gate.name for gate in gates if gate.state is State.FAIL}
-    if not failed & _TOLD_ANYWAY:
+    if not failed & _TOLD_ANYWAY or _is_of_one_client(gates):
         return False
     others = {**evidence.fates, Fate.DROPPED_BREAKER: 0}
     return not list(_faults(replace(evidence, fates=others), rules))
@@ -217,7 +231,7 @@ def _missing(
     more = cache(partial(scaled, replace(evidence, tallies=judged)))
     missing: dict[str, int | None] = {}
     for gate in gates:
-        if gate.state is State.INCONCLUSIVE:
+        if gate.state is State.INCONCLUSIVE and gate.name in GATES:
             is_open = partial(_is_open, GATES[gate.name], more, rules, alpha)
             factor = _first_decided(is_open) if inputs else _FURTHEST
             is_far = factor >= _FURTHEST
@@ -274,6 +288,10 @@ def _reason(
         return f"{said}; that is why {loss:.1%} of the traffic was left out"
     if not any(evidence.fates.get(fate, 0) for fate in COMPARED):
         return "no two answers have been compared yet"
+    if _is_of_one_client(gates):
+        failing = ", ".join(gate.name for gate in gates if gate.state is State.FAIL)
+        said = f"; on that evidence {failing} would fail" if failing else ""
+        return gates[1].reason + said
     return f"not yet decided: {names}; {missing}"
 
 

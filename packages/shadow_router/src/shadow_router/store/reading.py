@@ -17,6 +17,7 @@ from shadow_router.errors import DataDirectoryMissing, StoreUnreadable
 from shadow_router.evidence import Lanes, Sketch, Tallies, Tried
 from shadow_router.records import Fate, Flow
 from shadow_router.store import migrating, schema
+from shadow_router.store.clients import read_clients
 from shadow_router.store.engine import FILE_NAME, open_engine, reason_of, shown_store
 from shadow_router.store.identity import key_fault, newest_ns, with_digests
 from shadow_router.store.labelling import LabelTotals, read_labels
@@ -70,6 +71,8 @@ class Totals:
     #: Version and digest by role, as often as either changed; empty text: not told.
     versions: Mapping[str, tuple[tuple[str, str], ...]]
     tallies: Tallies
+    #: By what is counted, and by client.
+    clients: Mapping[str, Mapping[str, float]]
     lanes: Lanes
     #: New unique inputs in a second over the last minutes.
     inputs_per_s: float
@@ -196,6 +199,7 @@ def read_totals(directory: Path, url: SecretStr | None = None) -> Totals:
             latencies=_latencies(connection),
             versions=with_digests(connection, _versions(connection)),
             tallies=tallies,
+            clients=read_clients(connection),
             lanes=read_lanes(connection),
             inputs_per_s=_inputs_per_s(connection),
             rules=tuple(connection.scalars(by_time)),

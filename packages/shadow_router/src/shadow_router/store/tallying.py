@@ -8,11 +8,13 @@ from math import inf
 
 import sqlalchemy as sa
 
+from shadow_router.clients import UNNAMED
 from shadow_router.evidence import CONFIDENT_MARGIN
 from shadow_router.latency import fine_bucket_of
 from shadow_router.records import COMPARED, FAILED, Comparison, Fate, Unit
 from shadow_router.store import schema
 from shadow_router.store.adding import add, insert_tuples
+from shadow_router.store.clients import INPUTS, REQUESTS, write_clients
 from shadow_router.store.keeping import first_uncounted, read_kept
 from shadow_router.store.labelling import write_flips
 from shadow_router.store.naming import Names
@@ -46,6 +48,8 @@ class _Sums:
         self.pace: Counter[tuple[int, bool]] = Counter()
         self.margins: Counter[tuple[int, bool]] = Counter()
         self.sketches: Counter[tuple[str, str, int]] = Counter()
+        #: By client: unique inputs, and all requests.
+        self.givers: dict[str, Counter[str]] = {INPUTS: Counter(), REQUESTS: Counter()}
         # Inputs alike in all that is counted of them, and what is still to be sorted.
         self._kinds: Counter[_Kind] = Counter()
         self._times: dict[tuple[str, str], list[float]] = defaultdict(list)
@@ -64,6 +68,8 @@ class _Sums:
         if not item.units:
             for digest in fresh:
                 self._remember(digest, b"")
+        client = item.exchange.client or UNNAMED
+        self.givers[REQUESTS][client] += 1
         for at, unit in enumerate(item.units):
             if unit.digest >= self.end:
                 continue
@@ -72,6 +78,7 @@ class _Sums:
                 self._take_repeat(before, labels)
             else:
                 self._remember(unit.digest, labels)
+                self.givers[INPUTS][client] += 1
                 self._take_unit(unit, item.exchange.at_ns // _MINUTE_NS)
                 if unit.row.is_flip:
                     self.flips.append((item.exchange.request_id, at, unit))
@@ -152,6 +159,8 @@ def write_evidence(
     sums.close(names)
     _write_inputs(connection, sums)
     _write_sums(connection, sums)
+    for measure, counts in sums.givers.items():
+        write_clients(connection, measure, counts)
     write_flips(connection, sums.flips)
 
 
