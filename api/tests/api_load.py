@@ -8,7 +8,8 @@ from api_server import ROW
 
 BODY = json.dumps({"inputs": [ROW]}).encode()
 HEAD = (
-    b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\n"
+    b"Content-Type: application/json\r\n"
     b"X-Request-ID: %b\r\nContent-Length: %d\r\n\r\n"
 )
 
