@@ -108,7 +108,7 @@ def test_score_writes_the_same_bytes_when_a_cluster_does_the_work(
 def test_score_says_so_in_one_line_when_no_scheduler_answers(
     tmp_path: Path, large: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("iris_model.score.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("iris_model.cluster.CONNECT_SECONDS", 1)
     address = f"tcp://127.0.0.1:{free_port()}"
     with pytest.raises(ScoringFailed, match=f"Dask scheduler {address}"):
         score(str(large / "rows.csv"), str(tmp_path / "out.csv"), address)

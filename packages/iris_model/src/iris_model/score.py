@@ -11,33 +11,28 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import logging
-import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-import dask
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from distributed import Client, Future, LocalCluster
+from distributed import Client, Future
 
 from iris_model.answers import Answers, answer_rows
+from iris_model.cluster import connect
 from iris_model.csv_source import open_csv
 from iris_model.errors import ArtefactMismatch, IrisModelError, ScoringFailed
 from iris_model.files import find_files, find_target, whole_file
 from iris_model.lines import count_rows
-from iris_model.machine import usable_cores
 from iris_model.model import IrisModel, load
 from iris_model.parquet_source import open_parquet
 from iris_model.sources import Piece, Rows, Source, check_columns
 from iris_model.table_writer import Write, write_csv, write_parquet
 from iris_model.text import join_text, spell_column, spell_matrix, spell_names
-
-CONNECT_SECONDS = 10
 
 # How many pieces are under way for each thread: one in work, one ready.
 PIECES_PER_THREAD = 2
@@ -155,7 +150,7 @@ def score(
     with (
         whole_file(output) as stream,
         _open_writer(stream, sources[0], schema, added) as write,
-        _connect(scheduler) as client,
+        connect(scheduler) as client,
     ):
         for scored in _score_in_order(client, sources, job):
             if scored.rows:
@@ -206,52 +201,6 @@ def _open_writer(
         return write_parquet(stream, schema)
     header = f"{source.header},{spell_names(added)}{source.line_end}"
     return write_csv(stream, header)
-
-
-@contextlib.contextmanager
-def _connect(scheduler: str | None) -> Iterator[Client]:
-    """Give a client of a cluster, or of a scheduler inside this process."""
-    # What goes wrong comes back as an exception; Dask's log would say it again.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with contextlib.ExitStack() as stack:
-        if scheduler is None:
-            folder = stack.enter_context(tempfile.TemporaryDirectory())
-            address: Any = stack.enter_context(_local_threads(folder))
-        else:
-            address = scheduler
-        try:
-            # Dask declares no types for its constructors.
-            client = Client(  # type: ignore[no-untyped-call]
-                address, timeout=CONNECT_SECONDS, set_as_default=False
-            )
-            stack.enter_context(client)
-            client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-        except (OSError, ValueError, ImportError) as error:
-            reason = str(error) or "no answer"
-            raise ScoringFailed(
-                f"Dask scheduler {scheduler}", " ".join(reason.split())
-            ) from None
-        yield client
-
-
-def _local_threads(folder: str) -> LocalCluster:
-    # Dask always opens two HTTP ports; these are bare and not for the network.
-    quiet: dict[str, Any] = {
-        "distributed.scheduler.http.routes": [],
-        "distributed.worker.http.routes": [],
-        "distributed.worker.profile.enabled": False,
-        "temporary-directory": folder,
-    }
-    with dask.config.set(quiet):
-        return LocalCluster(  # type: ignore[no-untyped-call]
-            n_workers=1,
-            threads_per_worker=usable_cores(),
-            processes=False,
-            dashboard_address="127.0.0.1:0",
-            worker_dashboard_address="127.0.0.1:0",
-            local_directory=folder,
-            memory_limit=0,
-        )
 
 
 def _score_in_order(
