@@ -2,19 +2,27 @@
 
 import http.client
 import json
+import re
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from router_fakes import ANSWER, FakeServer, answer_bytes
 from router_system import post_many
 from test_router_evidence import compared
+from test_router_verdict import GOOD
 
+from shadow_router import gates
 from shadow_router.controls import Refused
+from shadow_router.evidence import Labelled, scaled
+from shadow_router.gate_rows import gate_rows
 from shadow_router.labels import MOST, parse_labels
 from shadow_router.parts import State
 from shadow_router.rules import DEFAULT
-from shadow_router.store import Batch, Joined, Store, TrueLabel
+from shadow_router.store import Batch, Joined, Labelling, Store, TrueLabel
+from shadow_router.store.labelling import LAST
 from shadow_router.summary import summarise
+from shadow_router.verdict import judge
 
 INPUTS, FLIPS = 1000, 40
 
@@ -125,6 +133,49 @@ def test_label_belongs_to_its_row_when_a_request_has_several(store, tmp_path):
     assert (labels.flips, labels.shadow_alone_right) == (1, 1)
 
 
+def test_label_that_is_taken_back_leaves_no_trace_in_the_sums(store, tmp_path):
+    store.join_labels(of(range(5), "a") + of(range(5, 9), "b"))
+    before = gate(tmp_path)
+    store.join_labels(of([20], "a") + of([21], "b") + of([22], "c"))
+    assert gate(tmp_path)[1] != before[1]
+    last = gate(tmp_path)[0].labels.last
+    assert [one.request_id for one in last[:3]] == ["r22", "r21", "r20"]
+    assert (last[0].live, last[0].shadow, last[0].label) == ("a", "b", "c")
+    assert len(last) == LAST
+    taken = [Labelling(f"r{x}", 0) for x in (20, 21, 22, 30, 999, 20)]
+    assert store.undo_labels(taken) == 3
+    after = gate(tmp_path)
+    assert after[1] == before[1]
+    assert replace(after[0].labels, last=()) == replace(before[0].labels, last=())
+    assert after[0].labels.last == before[0].labels.last
+    assert store.join_labels(of([20], "b")) == Joined(joined=1)
+
+
+def test_gate_says_how_many_labels_it_needs_and_no_time(store, tmp_path):
+    store.join_labels(of(range(3), "a") + of(range(3, 5), "b"))
+    summary, found = gate(tmp_path)
+    assert found.state is State.INCONCLUSIVE
+    needed = summary.verdict.missing["labels"]
+    row = next(r for r in gate_rows(summary.verdict, 10.0) if r.name == "labels")
+    assert row.missing.startswith("needs about ") and row.missing.endswith(" labels")
+    # Of the same kind, so many decide.
+    seen = summary.evidence.labelled
+    factor = 1 + needed / seen.labels
+    more = gates.labels(scaled(summary.evidence, factor), DEFAULT, 0.005)
+    assert more.state is not State.INCONCLUSIVE
+    less = gates.labels(scaled(summary.evidence, 1 + 0.9 * needed / 5), DEFAULT, 0.005)
+    assert less.state is State.INCONCLUSIVE
+
+
+def test_verdict_speaks_of_labels_alone_when_they_alone_are_missing():
+    verdict = judge(replace(GOOD, labelled=Labelled(1000, 3, 2, labels=100)))
+    assert verdict.state is State.INCONCLUSIVE and list(verdict.missing) == ["labels"]
+    assert verdict.eta is None
+    assert re.fullmatch(
+        r"not yet decided: labels; about [\d,]+ more labels", verdict.reason
+    )
+
+
 def test_queue_asks_for_flips_without_a_label_and_for_nothing_else(store, tmp_path):
     queue = gate(tmp_path)[0].labels.wanted
     assert {one.request_id for one in queue} == {f"r{x}" for x in range(FLIPS)}
@@ -200,11 +251,11 @@ def system(start, live):
         yield started
 
 
-def post(system, document, **headers):
+def post(system, document, path="/labels", **headers):
     connection = http.client.HTTPConnection("127.0.0.1", system.private, timeout=5)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     with closing(connection):
-        connection.request("POST", "/labels", json.dumps(document), named)
+        connection.request("POST", path, json.dumps(document), named)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
 
@@ -213,6 +264,12 @@ def post(system, document, **headers):
 def test_labels_reach_the_verdict_when_sent_by_post_and_by_file(system, tmp_path):
     queue = json.loads(system.private_get("/labels/queue")[1])["queue"]
     assert len(queue) == 30
+    assert {tuple(one) for one in queue} == {("request_id", "row", "answers")}
+    assert {tuple(one["answers"]) for one in queue} == {
+        ("setosa", "versicolor"),
+        ("versicolor", "setosa"),
+    }
+    assert queue == system.report()["labels"]["queue"]
     first = {"request_id": queue[0]["request_id"], "row": 0, "label": "setosa"}
     key = (system.directory / "control.key").read_text().split()[1]
     good = {"content_type": "application/json", "authorization": f"Bearer {key}"}
@@ -237,6 +294,9 @@ def test_labels_reach_the_verdict_when_sent_by_post_and_by_file(system, tmp_path
     assert done.stderr == "line 2: has another label\n"
     assert done.stdout == "joined 0, repeated 0, unused 1, conflicting 1\n"
     report = system.report()
+    last = report["labels"].pop("last")
+    assert len(last) == 5
+    assert {(one["live"], one["shadow"]) for one in last} == {("setosa", "versicolor")}
     assert report["labels"] == {
         "labelled": 30,
         "negative_flips": 30,
@@ -245,6 +305,32 @@ def test_labels_reach_the_verdict_when_sent_by_post_and_by_file(system, tmp_path
     }
     states = {gate["name"]: gate["state"] for gate in report["verdict"]["gates"]}
     assert states["labels"] == "FAIL"
+
+
+@pytest.mark.slow
+def test_labels_are_taken_back_by_post_with_a_key_alone(system):
+    key = (system.directory / "control.key").read_text().split()[1]
+    good = {"content_type": "application/json", "authorization": f"Bearer {key}"}
+    one = {"request_id": "id-3", "row": 0}
+    labels = {"labels": [{**one, "label": "setosa"}]}
+    assert post(system, labels, **good)[1]["joined"] == 1
+    rows = {"labels": [one]}
+    undo = "/labels/undo"
+    for wrong, refused in (
+        ({"authorization": "Bearer guessed"}, 401),
+        ({"content_type": "text/plain"}, 415),
+        ({"origin": "http://elsewhere"}, 403),
+    ):
+        assert post(system, rows, undo, **good | wrong)[0] == refused
+    assert system.private_get(undo)[0] == 405
+    assert post(system, labels, undo, **good)[0] == 422
+    assert system.report()["labels"]["labelled"] == 1
+    assert post(system, rows, undo, **good) == (200, {"undone": 1})
+    assert post(system, rows, undo, **good) == (200, {"undone": 0})
+    report = system.report()
+    assert report["labels"]["labelled"] == 0 and report["labels"]["last"] == []
+    assert report["changes"][-1]["what"] == "labels taken back"
+    assert "id-3" in {item["request_id"] for item in report["labels"]["queue"]}
 
 
 @pytest.mark.slow

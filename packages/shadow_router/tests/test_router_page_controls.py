@@ -224,17 +224,61 @@ def test_label_is_given_by_a_button_and_leaves_the_queue(page, running):
     section = page.locator("section", has=page.locator("#asking"))
     expect(section).to_contain_text("No labels have arrived, so nobody is judged.")
     question = section.locator(".questions li").first
-    asked = question.locator("code").inner_text()
     expect(question.locator(".given dt").nth(1)).to_have_text("y")
+    # Nothing says which version said which, nor how sure live was.
+    for word in ("live", "shadow", "margin"):
+        assert word not in section.locator(".questions").inner_html()
+    asked = question.locator("button").first.get_attribute("id")
     question.get_by_role("button", name="setosa", exact=True).click()
-    expect(page.locator("#said")).to_have_text("Taken: it was setosa.")
-    expect(section.locator(".questions code").first).not_to_have_text(asked)
+    said = page.locator("#said")
+    expect(said).to_contain_text("Taken: it was setosa. Whose answer that was is told")
+    expect(section.locator(f"#{asked}")).to_have_count(0)
     expect(section.locator(".choices button").first).to_be_focused()
-    expect(section).to_contain_text("Not decided yet: it takes more labels.")
+    expect(section).to_contain_text("Not decided yet: it needs about")
     expect(section).to_contain_text(
         "Inputs on which one version alone is right: 1; live is it in 100% of them"
     )
+    last = section.locator(".given-labels li")
+    expect(last).to_contain_text("setosa: live said setosa, the shadow")
+    expect(last).to_contain_text("live's margin")
     assert running.report()["labels"]["negative_flips"] == 1
+    last.get_by_role("button", name="Undo").click()
+    expect(said).to_have_text("The label is taken back, and asked for again.")
+    expect(section).to_contain_text("No labels have arrived, so nobody is judged.")
+    expect(section.locator(f"#{asked}")).to_have_count(1)
+    assert running.report()["labels"]["labelled"] == 0
+
+
+@pytest.mark.slow
+def test_another_label_is_given_by_its_name_and_taken_back(page, running):
+    give_key(page, running)
+    page.get_by_role("button", name="Done").click()
+    section = page.locator("section", has=page.locator("#asking"))
+    form = section.locator(".label-form").first
+    form.get_by_label("or").fill("a <b>rare</b> one")
+    form.get_by_role("button", name="Give it").click()
+    last = section.locator(".given-labels li")
+    expect(last).to_contain_text("a <b>rare</b> one: live said")
+    assert running.report()["labels"]["positive_flips"] == 0
+    assert running.report()["labels"]["labelled"] == 1
+    last.get_by_role("button", name="Undo").click()
+    expect(last).to_have_count(0)
+
+
+@pytest.mark.slow
+def test_discrepancy_does_not_say_whose_label_is_whose_while_it_is_asked_about(
+    page, running
+):
+    asked = page.locator(".choices button").evaluate_all(
+        "all => all.map(one => one.dataset.request)"
+    )
+    summaries = {
+        one.locator("code").inner_text(): one.locator(".what").inner_text()
+        for one in page.locator(".discrepancy > summary").all()
+    }
+    hidden = "one of those asked about above: label it first"
+    for request_id, said in summaries.items():
+        assert (said == hidden) == (request_id in asked)
 
 
 @pytest.mark.slow

@@ -61,6 +61,7 @@ def test_verdict_is_pass_when_enough_was_seen_and_all_of_it_agrees():
     assert verdict.absent == {
         "shifts": "the profile retrain allows numbers to move",
         "labels": "no labels have arrived",
+        "clients": "no client has been seen",
     }
 
 

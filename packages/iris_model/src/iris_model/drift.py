@@ -133,8 +133,8 @@ def _measure_cells(table: Counts, live: Counts) -> tuple[float, float]:
     """Return the population stability index and the Jensen-Shannon distance."""
     if not live.sum():
         return 0.0, 0.0
-    # As if both had as many rows as the smaller: equal shares are at no distance.
-    rows = min(table.sum(), live.sum())
+    # As if the table had as many rows as live: equal shares are at no distance.
+    rows = live.sum()
     expected, found = (
         (counts / counts.sum() * rows + PSEUDO) / (rows + PSEUDO * len(counts))
         for counts in (table, live)

@@ -28,7 +28,7 @@ from shadow_router.rules import Rules
 from shadow_router.sending import Sender
 from shadow_router.settings import Settings
 from shadow_router.shadow_call import ShadowCaller
-from shadow_router.store import Joined, Store, StoreFailed, TrueLabel
+from shadow_router.store import Joined, Labelling, Store, StoreFailed, TrueLabel
 from shadow_router.switches import Switches
 from shadow_router.writer import Writer
 
@@ -148,6 +148,10 @@ class Collector:
     async def join_labels(self, given: Sequence[TrueLabel]) -> Joined:
         """Join true labels to inputs; StoreFailed if the store cannot."""
         return await self._writer.join_labels(given)
+
+    async def undo_labels(self, given: Sequence[Labelling]) -> int:
+        """Take true labels back; StoreFailed if the store cannot."""
+        return await self._writer.undo_labels(given)
 
     # One connection
 

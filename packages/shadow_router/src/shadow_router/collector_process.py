@@ -8,6 +8,7 @@ from pathlib import Path
 import uvloop
 from loguru import logger
 
+from shadow_router.changes import ChangeLog
 from shadow_router.collector import Collector
 from shadow_router.controls import Controls, prepare_keys
 from shadow_router.crowd import Crowd
@@ -137,7 +138,9 @@ async def _collector(settings: Settings, lifeline: int | None) -> None:
         lambda: collector.is_breaker_open,
         switches,
         Controls(switches, keys),
-        Labels(keys, collector.join_labels),
+        Labels(
+            keys, collector.join_labels, collector.undo_labels, ChangeLog(directory)
+        ),
         Marks(keys, directory),
         hour,
         drift_watch,

@@ -218,8 +218,8 @@ def _merged(counts: Sequence[float], begins: Sequence[int]) -> list[float]:
 def _distances(table: Sequence[float], live: Sequence[float]) -> tuple[float, float]:
     """Return the population stability index and the Jensen-Shannon distance."""
     psi = bits = 0.0
-    # As if both had as many rows as the smaller: equal shares are at no distance.
-    rows = min(sum(table), sum(live))
+    # As if the table had as many rows as live: equal shares are at no distance.
+    rows = sum(live)
     both = (_smoothed(counts, rows) for counts in (table, live))
     for a, b in zip(*both, strict=True):
         psi += (b - a) * log(b / a)

@@ -74,11 +74,17 @@ class Tallies:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """Inputs whose true label has arrived."""
+    """
+    Inputs whose true label has arrived.
+
+    `inputs` counts those as well on which both agree, which need no label; `labels`
+    those that have one.
+    """
 
     inputs: float
     live_alone_right: float
     shadow_alone_right: float
+    labels: float = 0
 
 
 @dataclass(frozen=True, slots=True)

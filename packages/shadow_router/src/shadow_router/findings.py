@@ -54,6 +54,8 @@ class Setting:
     #: Where control keys lie, and why they cannot be used, if they cannot.
     key_place: str = ""
     key_fault: str = ""
+    #: Key of the order in which the answers to be labelled stand.
+    order: bytes = b""
     #: What the blame task found, as it wrote it.
     blame: Mapping[str, Any] | None = None
     #: What the collector has counted in the last hour.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from shadow_router.parts import Gate
 from shadow_router.scales import Interval, interval
-from shadow_router.verdict import Eta, Verdict, eta_said
+from shadow_router.verdict import LABELS, Eta, Verdict, eta_said, labels_said
 
 QUESTIONS = {
     "measurement": "Can the measurement itself be believed?",
@@ -67,5 +67,7 @@ def _missing(gate: Gate, verdict: Verdict, inputs_per_s: float | None) -> str:
     if inputs is None:
         why = "is too close to its limit" if gate.is_close else "has seen too little"
         return f"{why} to say how much more it needs"
+    if gate.name == LABELS:
+        return f"needs {labels_said(inputs)}"
     seconds = inputs / inputs_per_s if inputs_per_s else None
     return f"needs {eta_said(Eta(inputs, seconds))}"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from shadow_router.parts import Gate, State
-from shadow_router.store import LabelTotals, Wanted
-from shadow_router.verdict import Verdict
+from shadow_router.store import WANTED, LabelTotals, Wanted
+from shadow_router.verdict import Verdict, labels_said
 
 #: Of the queue; whoever has labelled these gets the next.
 _SHOWN = 5
@@ -18,7 +18,7 @@ _MOST_FIELDS = 40
 _SAID = {
     State.PASS: "Decided: the shadow is right about as often as live",
     State.FAIL: "Decided: the shadow is right less often than live",
-    State.INCONCLUSIVE: "Not decided yet: it takes more labels",
+    State.INCONCLUSIVE: "Not decided yet: it",
 }
 
 
@@ -28,7 +28,11 @@ class Question:
 
     #: The same at each refresh.
     key: str
-    wanted: Wanted
+    request_id: str
+    row: int
+    #: What the versions said, in an order that does not tell which said which.
+    answers: tuple[str, str]
+    #: These two, and other labels.
     choices: tuple[str, ...]
     #: The input, name by name as far as it has names; empty where it is withheld.
     fields: tuple[tuple[str, str], ...]
@@ -40,13 +44,34 @@ class LabelPanel:
 
     totals: LabelTotals
     neither: int
+    #: How many wait, and whether there may be more.
+    waiting: str
     said: str
     mcnemar: str
     questions: tuple[Question, ...]
 
 
+def answers_of(one: Wanted, order: bytes) -> tuple[str, str]:
+    """
+    Return what both versions said, by a keyed hash of row and label.
+
+    Parameters
+    ----------
+    one : Wanted
+    order : bytes
+        The key: whoever lacks it cannot tell whose answer comes first.
+    """
+
+    def place(label: str) -> bytes:
+        text = f"{one.request_id}/{one.row}/{label}".encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(text, digest_size=16, key=order).digest()
+
+    first, second = sorted((one.live, one.shadow), key=place)
+    return first, second
+
+
 def label_panel(
-    totals: LabelTotals, verdict: Verdict, labels: Iterable[str]
+    totals: LabelTotals, verdict: Verdict, labels: Iterable[str], order: bytes = b""
 ) -> LabelPanel:
     """
     Return the panel.
@@ -59,13 +84,25 @@ def label_panel(
         Has a gate of labels once the first has arrived.
     labels : iterable of str
         Labels that were seen, the first of them offered as answers.
+    order : bytes, optional
+        Key of the order in which both versions' answers stand.
     """
     gate = next((one for one in verdict.gates if one.name == "labels"), None)
     neither = totals.flips - totals.live_alone_right - totals.shadow_alone_right
     said = _SAID[gate.state] if gate else "No labels have arrived, so nobody is judged"
+    if gate and gate.state is State.INCONCLUSIVE:
+        said = f"{said} {_needs(verdict)}"
     known = tuple(labels)
-    questions = tuple(_question(one, known) for one in totals.wanted[:_SHOWN])
-    return LabelPanel(totals, neither, said, _mcnemar(gate), questions)
+    questions = tuple(_question(one, known, order) for one in totals.wanted[:_SHOWN])
+    n = len(totals.wanted)
+    waiting = f"{n} or more" if n == WANTED else str(n)
+    return LabelPanel(totals, neither, waiting, said, _mcnemar(gate), questions)
+
+
+def _needs(verdict: Verdict) -> str:
+    # By how fast they come nobody could say when: people give them.
+    labels = verdict.missing.get("labels")
+    return f"needs {labels_said(labels)}" if labels else "takes more labels"
 
 
 def _mcnemar(gate: Gate | None) -> str:
@@ -80,10 +117,13 @@ def _mcnemar(gate: Gate | None) -> str:
     )
 
 
-def _question(one: Wanted, labels: tuple[str, ...]) -> Question:
+def _question(one: Wanted, labels: tuple[str, ...], order: bytes) -> Question:
     key = hashlib.sha256(f"{one.request_id}/{one.row}".encode()).hexdigest()[:16]
-    choices = tuple(_choices(one, labels))[:_MOST_CHOICES]
-    return Question(key, one, choices, tuple(islice(_fields(one.input), _MOST_FIELDS)))
+    answers = answers_of(one, order)
+    others = (name for name in labels if name not in answers)
+    choices = (*answers, *islice(others, _MOST_CHOICES - len(answers)))
+    fields = tuple(islice(_fields(one.input), _MOST_FIELDS))
+    return Question(key, one.request_id, one.row, answers, choices, fields)
 
 
 def _fields(source: bytes | None) -> Iterator[tuple[str, str]]:
@@ -94,10 +134,3 @@ def _fields(source: bytes | None) -> Iterator[tuple[str, str]]:
     for name, value in named:
         text = value if isinstance(value, str) else json.dumps(value)
         yield name, text
-
-
-def _choices(one: Wanted, labels: tuple[str, ...]) -> Iterator[str]:
-    """Yield what both versions say, whose names are at hand, and then the others."""
-    yield one.live
-    yield one.shadow
-    yield from (name for name in labels if name not in (one.live, one.shadow))

@@ -1,4 +1,9 @@
-"""True labels on the private port: POST with a control key, the queue by GET."""
+"""
+True labels on the private port: POST with a control key, the queue by GET.
+
+Whoever labels is not led: until a label is there, nothing says which version gave which
+of two answers, nor how sure live was.
+"""
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,50 +12,75 @@ from pathlib import Path
 from typing import Any
 
 from shadow_router.asgi import Receive, Scope, Send
+from shadow_router.changes import ChangeLog
 from shadow_router.controls import Refused, answer_json, check_sender, refuse
 from shadow_router.forwarding import read_body
-from shadow_router.store import Joined, LabelTotals, StoreFailed, TrueLabel
+from shadow_router.label_panel import answers_of
+from shadow_router.store import (
+    Joined,
+    Labelling,
+    LabelTotals,
+    StoreFailed,
+    TrueLabel,
+)
 
-PATH = "/labels"
+PATH, UNDO_PATH = "/labels", "/labels/undo"
 #: Of one request.
 MOST = 1000
 _BODY_BYTES = 512 * 1024
 _LONGEST = 256
-_FIELDS = {"request_id", "row", "label"}
+_OF_ROW = ("request_id", "row")
 
 
 class Labels:
     """
-    ASGI app that takes labels.
+    ASGI app that takes labels, and takes them back.
 
     Parameters
     ----------
     keys : Path
         The file of control keys.
-    join : callable
-        Has the store join labels to inputs; StoreFailed if it cannot.
+    join, undo : callable
+        Have the store join labels to inputs, and forget them; StoreFailed if it cannot.
+    log : ChangeLog
+        Told of what was taken back.
     """
 
     def __init__(
-        self, keys: Path, join: Callable[[Sequence[TrueLabel]], Awaitable[Joined]]
+        self,
+        keys: Path,
+        join: Callable[[Sequence[TrueLabel]], Awaitable[Joined]],
+        undo: Callable[[Sequence[Labelling]], Awaitable[int]],
+        log: ChangeLog,
     ) -> None:
         self._keys = keys
-        self._join = join
+        self._join, self._undo = join, undo
+        self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Join the labels of one request and say what became of each."""
+        """Join or undo the labels of one request and say what became of them."""
         try:
-            check_sender(scope, self._keys)
+            who = check_sender(scope, self._keys)
             begun = await read_body(receive, _BODY_BYTES)
             if begun.is_over_cap:
                 raise Refused(413, f"a body is at most {_BODY_BYTES} bytes")
-            joined = await self._join(parse_labels(begun.content))
+            if scope["path"] == UNDO_PATH:
+                told = await self._take_back(parse_rows(begun.content), who)
+            else:
+                told = asdict(await self._join(parse_labels(begun.content)))
         except StoreFailed:
             await refuse(send, Refused(503, "the store cannot take labels now"))
         except Refused as refused:
             await refuse(send, refused)
         else:
-            await answer_json(send, asdict(joined))
+            await answer_json(send, told)
+
+    async def _take_back(self, given: list[Labelling], who: str) -> dict[str, object]:
+        undone = await self._undo(given)
+        if undone:
+            # Whoever has seen whose answer it was may label with another eye.
+            self._log.add(who, "labels taken back", 0, undone)
+        return {"undone": undone}
 
 
 def parse_labels(body: bytes) -> list[TrueLabel]:
@@ -63,6 +93,15 @@ def parse_labels(body: bytes) -> list[TrueLabel]:
         If it is not `{"labels": [{"request_id", "row", "label"}]}`; names the place
         and quotes nothing.
     """
+    return [TrueLabel(**one) for one in _parse(body, (*_OF_ROW, "label"))]
+
+
+def parse_rows(body: bytes) -> list[Labelling]:
+    """Return the rows of a body whose labels go; refuses as `parse_labels` does."""
+    return [Labelling(**one) for one in _parse(body, _OF_ROW)]
+
+
+def _parse(body: bytes, fields: tuple[str, ...]) -> list[dict[str, Any]]:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
@@ -72,21 +111,23 @@ def parse_labels(body: bytes) -> list[TrueLabel]:
     listed = document["labels"]
     if not isinstance(listed, list) or not 1 <= len(listed) <= MOST:
         raise Refused(422, f"labels must be a list of 1 to {MOST:,}")
-    return [_label(place, one) for place, one in enumerate(listed)]
+    for place, one in enumerate(listed):
+        _check_fields(place, one, fields)
+    return listed
 
 
-def _label(place: int, one: Any) -> TrueLabel:
-    if not isinstance(one, dict) or one.keys() != _FIELDS:
-        raise Refused(422, f"/labels/{place}: must hold request_id, row and label")
-    for field in ("request_id", "label"):
-        if not _is_text(one[field]):
+def _check_fields(place: int, one: Any, fields: tuple[str, ...]) -> None:
+    if not isinstance(one, dict) or one.keys() != set(fields):
+        named = f"{', '.join(fields[:-1])} and {fields[-1]}"
+        raise Refused(422, f"/labels/{place}: must hold {named}")
+    for field in fields:
+        if field != "row" and not _is_text(one[field]):
             raise Refused(
                 422, f"/labels/{place}/{field}: must be text of 1 to {_LONGEST}"
             )
     row = one["row"]
     if type(row) is not int or not 0 <= row < 2**31:
         raise Refused(422, f"/labels/{place}/row: must be a whole number from 0")
-    return TrueLabel(one["request_id"], row, one["label"])
 
 
 def _is_text(value: object) -> bool:
@@ -99,15 +140,23 @@ def _is_text(value: object) -> bool:
     )
 
 
-def totals_json(totals: LabelTotals) -> dict[str, object]:
-    """Return sums and queue; a negative flip is a right answer lost."""
-    fields = asdict(totals)
-    for one in fields["wanted"]:
-        # The page shows inputs; JSON is without bodies.
-        del one["input"]
+def totals_json(totals: LabelTotals, order: bytes) -> dict[str, object]:
+    """
+    Return sums, queue and the last labels; a negative flip is a right answer lost.
+
+    The page shows inputs; JSON is without bodies.
+    """
     return {
-        "labelled": fields["flips"],
-        "negative_flips": fields["live_alone_right"],
-        "positive_flips": fields["shadow_alone_right"],
-        "queue": fields["wanted"],
+        "labelled": totals.flips,
+        "negative_flips": totals.live_alone_right,
+        "positive_flips": totals.shadow_alone_right,
+        "queue": [
+            {
+                "request_id": one.request_id,
+                "row": one.row,
+                "answers": list(answers_of(one, order)),
+            }
+            for one in totals.wanted
+        ],
+        "last": [asdict(one) for one in totals.last],
     }

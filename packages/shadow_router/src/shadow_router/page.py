@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -135,6 +136,8 @@ def _values(found: Findings, is_file: bool) -> dict[str, object]:
     summary, asked = found.summary, found.asked
     verdict, tallies = summary.verdict, summary.evidence.tallies
     confusion = charts.confusion(summary.confusion)
+    asking = label_panel(summary.labels, verdict, confusion.labels, found.setting.order)
+    asked_ids = () if is_file else {one.request_id for one in asking.questions}
     return {
         "s": summary,
         "f": found,
@@ -150,7 +153,7 @@ def _values(found: Findings, is_file: bool) -> dict[str, object]:
         "gates": list(gate_rows(verdict, summary.evidence.inputs_per_s)),
         "bands": plots.bands(found.history, summary.rules, verdict.alpha / len(GATES)),
         "confusion": confusion,
-        "asking": label_panel(summary.labels, verdict, confusion.labels),
+        "asking": asking,
         "label_curl": _label_curl(found),
         "margins": charts.margin_bars(found.details.margins),
         "scatter": plots.scatter(found.diagnosis, asked.across, asked.up),
@@ -160,7 +163,9 @@ def _values(found: Findings, is_file: bool) -> dict[str, object]:
         "drift": drift_panel(found.setting.drift),
         "waterfall": charts.waterfall(summary.accounts),
         "meanings": _MEANINGS,
-        "discrepancies": [_browsed(one, found) for one in found.details.found.items],
+        "discrepancies": [
+            _browsed(one, found, asked_ids) for one in found.details.found.items
+        ],
         "pages": -(-found.details.found.total // found.per_page),
         "is_file": is_file,
         "query": lambda **changes: _query(asked, **changes),
@@ -188,7 +193,9 @@ def _label_curl(found: Findings) -> str:
     return as_label_curl(wanted[0], found.setting.private_url) if wanted else ""
 
 
-def _browsed(item: Discrepancy, found: Findings) -> dict[str, object]:
+def _browsed(
+    item: Discrepancy, found: Findings, asked: Collection[str]
+) -> dict[str, object]:
     # An id that stays the same between refreshes keeps an opened one open.
     text = f"{item.request_id}/{item.at_ns}".encode()
     snippets: list[tuple[str, str, str]] = []
@@ -210,6 +217,8 @@ def _browsed(item: Discrepancy, found: Findings) -> dict[str, object]:
     known = found.summary.known_as(item)
     return {
         **{"key": key, "item": item, "snippets": snippets, "known": known},
+        # Its summary does not say whose label is whose while somebody may label it.
+        "is_asked": item.request_id in asked,
         "mark": json.dumps(mark),
     }
 

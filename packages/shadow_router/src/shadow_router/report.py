@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import json
+import secrets
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -74,7 +75,7 @@ class PrivateApp:
     controls : App
         Serves what lies under `/controls/`.
     takes_labels : App
-        Serves `/labels`.
+        Serves `/labels` and `/labels/undo`.
     takes_marks : App
         Serves `/known`.
     hour : Hour
@@ -109,10 +110,15 @@ class PrivateApp:
         self._switches = switches
         self._controls = controls
         self._hour = hour
+        # Of the answers to be labelled; told to nobody.
+        self._order = secrets.token_bytes()
         self._drift_watch = drift_watch
         self._guard = guard
         self._known_fault = ""
-        self._takers = {labels.PATH: takes_labels, marks.PATH: takes_marks}
+        self._takers = {
+            **dict.fromkeys((labels.PATH, labels.UNDO_PATH), takes_labels),
+            marks.PATH: takes_marks,
+        }
         self._views: dict[str, tuple[Callable[[Findings], str], bytes]] = {
             "/": (render_page, _HTML),
             "/fragment": (render_fragment, _HTML),
@@ -171,6 +177,7 @@ class PrivateApp:
             key_fault=fault,
             hour=self._hour.spans,
             drift=self._drift_watch.drift,
+            order=self._order,
         )
         found = gather(self._directory, setting, parse_query(query))
         if found.summary.known_fault != self._known_fault:
@@ -226,13 +233,14 @@ def _key_fault(path: Path) -> str:
 
 
 def _json(found: Findings) -> str:
-    told = labels.totals_json(found.summary.labels)
+    told = labels.totals_json(found.summary.labels, found.setting.order)
     moved = drift_json(found.setting.drift)
     return json.dumps(as_json(found) | {"labels": told, "drift": moved})
 
 
 def _queue(found: Findings) -> str:
-    return json.dumps({"queue": labels.totals_json(found.summary.labels)["queue"]})
+    told = labels.totals_json(found.summary.labels, found.setting.order)
+    return json.dumps({"queue": told["queue"]})
 
 
 async def _send(send: Send, body: bytes, kind: bytes, status: int = 200) -> None:

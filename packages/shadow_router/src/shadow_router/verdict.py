@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from math import ceil
 
 from shadow_router.client_share import NAME, clients_gate, why_not_asked
 from shadow_router.evidence import Evidence, Lanes, Tallies, Tried, scaled
@@ -26,6 +27,8 @@ EXIT_CODES = {
 }
 #: Verdicts further off than so many times the traffic so far are not foretold.
 _FURTHEST = 2.0**12
+#: The gate whose evidence people give.
+LABELS = "labels"
 _START_AGAIN = "begin again with an empty data directory (SHADOW_ROUTER_DATA_DIR)"
 
 
@@ -50,7 +53,8 @@ class Verdict:
     absent: Mapping[str, str]
     loss: float
     eta: Eta | None
-    #: Unique inputs that each open gate still needs; None: too far off to say.
+    #: Unique inputs that each open gate still needs, of the gate of labels how many
+    #: labels; None: too far off to say.
     missing: Mapping[str, int | None]
     alpha: float
 
@@ -170,7 +174,7 @@ def judge(evidence: Evidence, rules: Rules = DEFAULT, alpha: float = ALPHA) -> V
     missing = _missing(evidence, rules, each, gates)
     is_open = state is State.INCONCLUSIVE and missing
     eta = _eta(evidence, missing) if is_open else None
-    said = eta_said(eta) if eta else _far_said(gates, missing)
+    said = _missing_said(gates, missing, eta)
     reason = _reason(state, gates, evidence, said)
     if evidence.is_shadow_absent:
         reason = f"nobody answers at {evidence.shadow_url}; {reason}"
@@ -235,14 +239,19 @@ def _missing(
             is_open = partial(_is_open, GATES[gate.name], more, rules, alpha)
             factor = _first_decided(is_open) if inputs else _FURTHEST
             is_far = factor >= _FURTHEST
-            missing[gate.name] = None if is_far else round(inputs * (factor - 1))
+            counted = inputs
+            if gate.name == LABELS and evidence.labelled is not None:
+                counted = evidence.labelled.labels
+            missing[gate.name] = None if is_far else ceil(counted * (factor - 1))
     return missing
 
 
 def _eta(evidence: Evidence, missing: Mapping[str, int | None]) -> Eta | None:
     """Return what decides every gate, None if that is unknown."""
-    known = [n for n in missing.values() if n is not None]
-    if len(known) < len(missing):
+    known = [n for name, n in missing.items() if n is not None and name != LABELS]
+    # Labels come when somebody gives them, not with the traffic.
+    is_of_labels = list(missing) == [LABELS]
+    if None in missing.values() or is_of_labels:
         return None
     most, rate = max(known, default=0), evidence.inputs_per_s
     return Eta(most, most / rate if rate else None, rate is not None)
@@ -293,6 +302,22 @@ def _reason(
         said = f"; on that evidence {failing} would fail" if failing else ""
         return gates[1].reason + said
     return f"not yet decided: {names}; {missing}"
+
+
+def _missing_said(
+    gates: tuple[Gate, ...], missing: Mapping[str, int | None], eta: Eta | None
+) -> str:
+    labels = missing.get(LABELS)
+    if None in missing.values() or not (eta or labels):
+        return _far_said(gates, missing)
+    said = [eta_said(eta)] if eta else []
+    said += [labels_said(labels)] if labels else []
+    return " and ".join(said)
+
+
+def labels_said(labels: int) -> str:
+    """Return in words how many more labels it takes."""
+    return f"about {_rounded(labels):,} more label{'' if labels == 1 else 's'}"
 
 
 def _far_said(gates: tuple[Gate, ...], missing: Mapping[str, int | None]) -> str:

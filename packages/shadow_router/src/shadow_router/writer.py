@@ -17,7 +17,7 @@ from loguru import logger
 
 from shadow_router.books import Page
 from shadow_router.records import Comparison, Fate, Flow, Lane
-from shadow_router.store import Batch, Joined, Store, StoreFailed, TrueLabel
+from shadow_router.store import Batch, Joined, Labelling, Store, StoreFailed, TrueLabel
 
 #: A batch is written this long after its first comparison: most of what a small one
 #: costs is statements and pages that a large one needs as well.
@@ -155,6 +155,11 @@ class Writer:
         async with self._turn:
             work = self._store.join_labels
             return await loop.run_in_executor(self._thread, work, given)
+
+    async def undo_labels(self, given: Sequence[Labelling]) -> int:
+        """Have the store take labels back; StoreFailed if it cannot."""
+        async with self._turn:
+            return await self._in_thread(lambda: self._store.undo_labels(given))
 
     async def close(self) -> None:
         """Flush and let the thread end."""

@@ -20,7 +20,10 @@ from shadow_router.store.browsing import (
 from shadow_router.store.engine import FILE_NAME, StoreFailed
 from shadow_router.store.keeping import Keep
 from shadow_router.store.labelling import (
+    WANTED,
+    Given,
     Joined,
+    Labelling,
     LabelTotals,
     TrueLabel,
     Wanted,
@@ -38,14 +41,17 @@ from shadow_router.store.writing import Batch, Store
 
 __all__ = [
     "FILE_NAME",
+    "WANTED",
     "Batch",
     "Details",
     "Discrepancy",
     "Filter",
     "Found",
+    "Given",
     "Joined",
     "Keep",
     "LabelTotals",
+    "Labelling",
     "LatencySums",
     "MarginBin",
     "Moment",

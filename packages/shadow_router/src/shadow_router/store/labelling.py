@@ -1,5 +1,6 @@
 """True labels of the inputs on which the versions disagree: the others need none."""
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,8 +11,8 @@ from shadow_router.records import Unit
 from shadow_router.store import samples, schema
 from shadow_router.store.adding import insert
 
-#: Inputs whose labels are asked for at once.
-WANTED = 50
+#: Inputs whose labels are asked for at once, and labels that are shown again.
+WANTED, LAST = 50, 5
 # The first answers to each unique input, where they differ; few, where inputs are many.
 flips = sa.Table(
     "flips",
@@ -25,14 +26,27 @@ flips = sa.Table(
     # What it really was, once that is known.
     sa.Column("label", schema.Words),
 )
+# When each label came, so that the last can be told and taken back.
+label_times = sa.Table(
+    "label_times",
+    schema.metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    sa.Column("at_ns", sa.BigInteger, nullable=False),
+)
 
 
 @dataclass(frozen=True, slots=True)
-class TrueLabel:
-    """What a row of a request really was."""
+class Labelling:
+    """Which row of which request a label is of."""
 
     request_id: str
     row: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrueLabel(Labelling):
+    """What a row of a request really was."""
+
     label: str
 
 
@@ -63,6 +77,18 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """A label that was given, and what the versions had said."""
+
+    request_id: str
+    row: int
+    live: str
+    shadow: str
+    margin: float | None
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class LabelTotals:
     """The labels so far; `flips` counts those that have one."""
 
@@ -70,6 +96,8 @@ class LabelTotals:
     live_alone_right: int = 0
     shadow_alone_right: int = 0
     wanted: tuple[Wanted, ...] = ()
+    #: The newest first.
+    last: tuple[Given, ...] = ()
 
 
 def write_flips(
@@ -99,8 +127,9 @@ def write_labels(connection: sa.Connection, given: Sequence[TrueLabel]) -> Joine
         if flip is None:
             unused += 1
         elif flip.label is None:
-            named = sa.update(flips).where(flips.c.digest == flip.digest)
-            connection.execute(named.values(label=one.label))
+            _set_label(connection, flip.digest, one.label)
+            came = {"digest": flip.digest, "at_ns": time.time_ns()}
+            connection.execute(sa.insert(label_times), came)
             joined += 1
         elif flip.label == one.label:
             repeated += 1
@@ -109,7 +138,25 @@ def write_labels(connection: sa.Connection, given: Sequence[TrueLabel]) -> Joine
     return Joined(joined, repeated, unused, tuple(conflicting))
 
 
-def _flip(connection: sa.Connection, one: TrueLabel) -> sa.Row[tuple[object]] | None:
+def undo_labels(connection: sa.Connection, given: Sequence[Labelling]) -> int:
+    """Take labels back, as if they had never come; return how many there were."""
+    undone = 0
+    for one in given:
+        flip = _flip(connection, one)
+        if flip is not None and flip.label is not None:
+            _set_label(connection, flip.digest, None)
+            came = label_times.c.digest == flip.digest
+            connection.execute(sa.delete(label_times).where(came))
+            undone += 1
+    return undone
+
+
+def _set_label(connection: sa.Connection, digest: bytes, label: str | None) -> None:
+    named = sa.update(flips).where(flips.c.digest == digest)
+    connection.execute(named.values(label=label))
+
+
+def _flip(connection: sa.Connection, one: Labelling) -> sa.Row[tuple[object]] | None:
     """Return the one flip of a row; None also where an id was used twice."""
     where = (flips.c.request_id == one.request_id, flips.c.row == one.row)
     found = connection.execute(sa.select(flips).where(*where).limit(2)).all()
@@ -140,7 +187,23 @@ def read_labels(connection: sa.Connection) -> LabelTotals:
         .order_by(c.digest)
     )
     rows = connection.execute(open_ones.limit(WANTED))
-    return LabelTotals(*sums, wanted=tuple(Wanted(*row) for row in rows))
+    wanted = tuple(Wanted(*row) for row in rows)
+    return LabelTotals(*sums, wanted=wanted, last=_last(connection))
+
+
+def _last(connection: sa.Connection) -> tuple[Given, ...]:
+    """Return the labels that came last."""
+    # A store that no collector of this version has opened has no table.
+    if not sa.inspect(connection).has_table(label_times.name):
+        return ()
+    c, came = flips.c, label_times.c
+    query = (
+        sa.select(c.request_id, c.row, c.live, c.shadow, c.margin, c.label)
+        .select_from(flips.join(label_times, came.digest == c.digest))
+        .order_by(came.at_ns.desc(), c.digest)
+        .limit(LAST)
+    )
+    return tuple(Given(*row) for row in connection.execute(query))
 
 
 def labelled(totals: LabelTotals, tallies: Tallies) -> Labelled | None:
@@ -153,4 +216,5 @@ def labelled(totals: LabelTotals, tallies: Tallies) -> Labelled | None:
     if not totals.flips:
         return None
     inputs = tallies.inputs * totals.flips / tallies.flips
-    return Labelled(inputs, totals.live_alone_right, totals.shadow_alone_right)
+    right = (totals.live_alone_right, totals.shadow_alone_right)
+    return Labelled(inputs, *right, labels=totals.flips)

@@ -23,7 +23,13 @@ from shadow_router.store.ageing import Ageing
 from shadow_router.store.engine import open_engine, told_when_away, writing
 from shadow_router.store.identity import KEY, write_identity
 from shadow_router.store.keeping import Keep, prune
-from shadow_router.store.labelling import Joined, TrueLabel, write_labels
+from shadow_router.store.labelling import (
+    Joined,
+    Labelling,
+    TrueLabel,
+    undo_labels,
+    write_labels,
+)
 from shadow_router.store.lanes import Trials, begin_lanes, write_trials
 from shadow_router.store.naming import Names, read_names
 from shadow_router.store.rows import write_discrepancies, write_rows
@@ -122,6 +128,11 @@ class Store:
         """Join true labels to the inputs they belong to."""
         with writing(self._engine) as connection:
             return write_labels(connection, given)
+
+    def undo_labels(self, given: Sequence[Labelling]) -> int:
+        """Take labels back; return how many there were."""
+        with writing(self._engine) as connection:
+            return undo_labels(connection, given)
 
     def begin_lanes(self, noise_share: float, mutant_share: float) -> str:
         """Return the seed by which the lanes draw, kept for as long as they are so."""

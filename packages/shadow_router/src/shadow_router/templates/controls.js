@@ -161,10 +161,18 @@
     const found = await post("/labels", { labels: [one] });
     if (!found) return;
     isLabelling = true;
-    if (found.joined) say(`Taken: it was ${data.label}.`);
+    if (found.joined) say(`Taken: it was ${data.label}. Whose answer that was is told under the last labels.`);
     else if (found.repeated) say("It has this label already.");
     else if (found.conflicting.length) say("It has another label already, which stays.", true);
     else say("The versions do not disagree there, so the label is not used.", true);
+    document.dispatchEvent(new Event("shadow:changed"));
+  });
+  const undo = (data) => withKey(async () => {
+    const found = await post("/labels/undo", { labels: [{ request_id: data.undo, row: Number(data.row) }] });
+    if (!found) return;
+    isLabelling = true;
+    if (found.undone) say("The label is taken back, and asked for again.");
+    else say("There is no such label any more.", true);
     document.dispatchEvent(new Event("shadow:changed"));
   });
   const mark = (form) => {
@@ -181,10 +189,19 @@
   report.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-label]");
     if (button) label({ ...button.dataset });
+    const back = event.target.closest("button[data-undo]");
+    if (back) undo({ ...back.dataset });
   });
   report.addEventListener("submit", (event) => {
-    if (!event.target.matches(".mark-form")) return;
+    if (!event.target.matches(".mark-form, .label-form")) return;
     event.preventDefault();
-    mark(event.target);
+    if (event.target.matches(".mark-form")) {
+      mark(event.target);
+      return;
+    }
+    const field = event.target.querySelector("input");
+    // The page stands still while somebody types.
+    field.blur();
+    label({ ...event.target.dataset, label: field.value.trim() });
   });
 })();
