@@ -30,7 +30,7 @@ def test_picture_is_the_one_that_the_functions_draw(tmp_path):
 def test_every_gate_is_explained():
     rows = re.findall(r"^\| ([a-z ]+) \| .* \| .* \| .* \|$", TEXT, re.M)
     names = {row.replace(" ", "_") for row in rows} - {"gate"}
-    assert names == set(GATES) | {"measurement"}
+    assert names == set(GATES) | {"measurement", "clients"}
     assert "evenly over the ten gates" in TEXT and len(GATES) == 10
 
 
