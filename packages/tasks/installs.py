@@ -47,7 +47,12 @@ class Own:
 
 def own_distributions(root: Path) -> list[Own]:
     """Return what this repository makes, by the pyproject.toml of each."""
-    folders = sorted(path.parent for path in root.glob("**/pyproject.toml"))
+    # Not what tools installed beside it, whose folders begin with a dot.
+    folders = [
+        path.parent
+        for path in sorted(root.glob("**/pyproject.toml"))
+        if not any(part.startswith(".") for part in path.relative_to(root).parts)
+    ]
     found = {}
     for folder in folders:
         project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
