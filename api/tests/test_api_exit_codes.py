@@ -27,6 +27,7 @@ def run(*arguments, program=("-m", "iris_api"), stdout=subprocess.PIPE, **settin
     return subprocess.run(
         [sys.executable, *program, *arguments],
         env=env,
+        stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,

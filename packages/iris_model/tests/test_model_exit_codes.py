@@ -54,6 +54,8 @@ def run(
     folder: Path, *arguments: str, stdout: object = subprocess.PIPE, **settings: object
 ) -> subprocess.CompletedProcess[str]:
     program = settings.pop("program", ["-m", "iris_model"])
+    if "input" not in settings:
+        settings["stdin"] = subprocess.DEVNULL
     return subprocess.run(
         [sys.executable, *program, *arguments],
         cwd=folder,
@@ -186,7 +188,7 @@ def test_fault_shows_where_it_is_when_asked(folder: Path) -> None:
     ("arguments", "code"),
     [
         (["train", "--output", "/dev/null/out"], 74),
-        (["train", "--output", "out", "--report", "none/report.html"], 74),
+        (["train", "--output", "out", "--report", "/dev/null/report.html"], 74),
         (["train", "--output", "out", "--report", "."], 74),
         (["predict", "."], 78),
         (["records", RECORDS, "--until", "9999-12-31T23:59-23:00"], 78),

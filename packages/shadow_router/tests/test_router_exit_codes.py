@@ -60,6 +60,7 @@ def run(folder, *arguments, program=("-m", "shadow_router"), stdout=None, **sett
         [sys.executable, *program, *arguments],
         cwd=folder,
         env=env | {"SHADOW_ROUTER_DATA_DIR": str(folder)},
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE if stdout is None else stdout,
         stderr=subprocess.PIPE,
         text=True,

@@ -61,6 +61,7 @@ def run(script, what, **settings):
             *(f"packages/tasks/{script}.py", *ARGUMENTS.get(script, [])),
         ],
         cwd=ROOT,
+        stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         timeout=60,
