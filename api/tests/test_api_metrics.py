@@ -492,7 +492,12 @@ def test_page_stays_small_when_ten_thousand_requests_are_hostile(fresh):
     answered = 0
     for _ in range(1_000):
         made = [hostile_request(chance) for _ in range(10)]
-        answered += send_pipelined(fresh.port, made)
+        while made:
+            # A request that is refused for how it is written ends its connection.
+            count = send_pipelined(fresh.port, made)
+            assert count
+            answered += count
+            made = made[count:]
     assert answered == 10_000
     reply = fresh.send("GET", "/metrics")
     check_bounded(reply.body)

@@ -37,7 +37,8 @@ def unit(root, name, instance=""):
     text = (root / "etc/systemd/system" / name).read_text().replace("%i", instance)
     fields = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     settings = (root / fields["EnvironmentFile"].lstrip("/")).read_text()
-    environment = dict(line.split("=", 1) for line in settings.splitlines())
+    lines = [line for line in settings.splitlines() if not line.startswith("#")]
+    environment = dict(line.split("=", 1) for line in lines)
     script = f"cd {fields['WorkingDirectory']} && exec {fields['ExecStart']}"
     command = ["chroot", f"--userspec={fields['User']}:{fields['Group']}", str(root)]
     with running([*command, "/bin/sh", "-c", script], environment):

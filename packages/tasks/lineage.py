@@ -61,14 +61,11 @@ def is_alive(pid: int) -> bool:
 
 
 def starters() -> list[int]:
-    """Return the parent and those above it, up to the outermost tox or uv."""
+    """Return the unbroken line of tox and uv above this process, or its parent."""
     above = [os.getppid()]
-    known = 1
-    while process := look_up(above[-1]):
-        if process.is_launcher:
-            known = len(above)
+    while (process := look_up(above[-1])) and process.is_launcher:
         above.append(process.parent)
-    return above[:known]
+    return above[:-1] or above
 
 
 def end_with_starters() -> None:

@@ -47,6 +47,7 @@ http {{
   upstream shadow {{ server {shadow}; keepalive 64; keepalive_requests 100000000; }}
   proxy_http_version 1.1;
   proxy_set_header Connection "";
+  proxy_set_header Host $http_host;
   server {{
     listen 127.0.0.1:{port};
     location / {{ {mirror} proxy_pass http://live; }}

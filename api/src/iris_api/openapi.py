@@ -122,7 +122,8 @@ def describe_api(
     _describe_schemas(document, schemas)
     _show_answers(document, predictor)
     document["paths"][PATH] = {"post": _describe_predict(schemas, predictor)}
-    paths, protocol = describe_protocol(predictor)
+    malformed = problem_response("The path has a control character.", 400)
+    paths, protocol = describe_protocol(predictor, malformed)
     document["paths"].update(paths)
     document["components"]["schemas"].update(protocol)
     for operations in document["paths"].values():

@@ -34,6 +34,9 @@ _TEMPLATE = "#/components/schemas/{model}"
 _JSON = "application/json"
 _BINARY = "application/octet-stream"
 
+# No name has a control character; a path with one is refused before it is read.
+_NAME = r"^[^\x00-\x1f\x7f-\x9f]*$"
+
 _WHEN = {
     400: "The body is not JSON, or its tensors cannot be predicted.",
     401: "A key is asked for, and was not sent or is not known.",
@@ -45,7 +48,9 @@ _WHEN = {
 }
 
 
-def describe_protocol(predictor: Predictor) -> tuple[dict[str, Any], dict[str, Any]]:
+def describe_protocol(
+    predictor: Predictor, malformed: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     Return paths and schemas of what is under ``/v2``.
 
@@ -53,6 +58,8 @@ def describe_protocol(predictor: Predictor) -> tuple[dict[str, Any], dict[str, A
     ----------
     predictor : Predictor
         Answers the example.
+    malformed : mapping
+        Describes the answer to a path that is refused before it is read.
     """
     ready, live = {"ready": True}, {"live": True}
     paths = {
@@ -68,10 +75,19 @@ def describe_protocol(predictor: Predictor) -> tuple[dict[str, Any], dict[str, A
         for path, operation in _describe_model_paths(predictor).items():
             (method,) = operation
             described = {**operation[method], "parameters": parameters}
+            described["responses"] = _add_malformed(described["responses"], malformed)
             if version:
                 described["operationId"] += "_version"
             paths[model + path] = {method: described}
     return paths, _schemas()
+
+
+def _add_malformed(
+    responses: Mapping[str, Any], malformed: Mapping[str, Any]
+) -> dict[str, Any]:
+    known = responses.get("400", {"content": {}})
+    content = {**known["content"], **malformed["content"]}
+    return {**responses, "400": {**malformed, **known, "content": content}}
 
 
 def _describe_model_paths(predictor: Predictor) -> dict[str, Any]:
@@ -108,7 +124,7 @@ def _path_parameters(predictor: Predictor, versioned: bool) -> list[dict[str, An
             "in": "path",
             "required": True,
             "description": f"Of the served model: `{value}`.",
-            "schema": {"type": "string"},
+            "schema": {"type": "string", "pattern": _NAME},
             "example": value,
         }
         for name, value in values.items()

@@ -13,6 +13,7 @@ from report_browser import watch_page
 from router_fakes import FakeServer, answer_bytes
 from router_system import System, post_many, refused_url
 
+ASKED = "one of those asked about above: label it first"
 HOSTILE = "</pre><img src=x onerror=alert(1)>\"'&{{ 7*7 }}"
 LABELS = ("setosa", "versicolor")
 # A browser costs more than all the rest of the suite.
@@ -132,8 +133,9 @@ def test_cell_of_the_matrix_leads_to_its_discrepancies(page):
     cell.click()
     expect(page.locator("#filter-cell")).to_contain_text("setosa →")
     expect(page.locator(".discrepancy")).to_have_count(min(count, 10))
-    for text in page.locator(".discrepancy .what").all_inner_texts():
-        assert text == f"setosa → {HOSTILE}"
+    texts = set(page.locator(".discrepancy .what").all_inner_texts())
+    # What is asked about is led nobody to an answer of.
+    assert texts - {ASKED} == {f"setosa → {HOSTILE}"}
     page.locator("#filter-cell").click()
     expect(page.locator("#filter-cell")).to_have_count(0)
 

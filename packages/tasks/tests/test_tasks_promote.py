@@ -13,6 +13,7 @@ from test_tasks_services import ROOT, Running, get, health, wait_until
 # the router. The two versions answer the same to the last bit.
 RULES = """\
 profile: retrain
+client_share: 1
 thresholds:
   contract: 0.05
   errors: 0.05
