@@ -111,7 +111,7 @@ def test_published_is_refused_when_a_unit_is_not_in_the_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("images.INDEX", tmp_path / "empty")
-    with pytest.raises(CannotBuild, match="iris_api is not published: run tox run -e"):
+    with pytest.raises(CannotBuild, match="does not pin iris_api to a wheel of"):
         main(["--published"])
 
 

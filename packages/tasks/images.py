@@ -2,7 +2,7 @@
 Build the images: two roles of the API, and the router.
 
 Everything is installed from wheels whose hash is written down. The wheels of API and
-router are this tree's, or with ``--published`` the newest of the index.
+router are this tree's, or with ``--published`` those that docker/requirements.txt pins.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ INDEX = Path("packages/index")
 REQUIREMENTS = Path("api/requirements")
 ROUTER_REQUIREMENTS = Path("packages/shadow_router/requirements.txt")
 DOCKER_FOLDER = Path("docker")
+PINS = DOCKER_FOLDER / "requirements.txt"
 SBOMS = Path("dist")
 SOURCES = {"iris_api": Path("api"), "shadow_router": Path("packages/shadow_router")}
 ROLES = ("live", "shadow")
@@ -60,7 +61,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tox run -e images --", description=__doc__)
     parser.add_argument("--base", help="base image, instead of the Dockerfile's")
     parser.add_argument(
-        "--published", action="store_true", help="wheels of the index alone"
+        "--published", action="store_true", help="the wheels that are pinned"
     )
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="images-") as folder:
@@ -99,24 +100,26 @@ def prepare(context: Path, is_published: bool) -> None:
         ignore=shutil.ignore_patterns("__pycache__"),
     )
     for name, source in SOURCES.items():
-        wheel = newest(name) if is_published else from_tree(source, index)
-        line = f"{name}=={version_of(wheel)} --hash=sha256:{digest_of(wheel)}\n"
+        line = pinned(name) if is_published else pin_of(from_tree(source, index))
         (requirements / f"{name}.txt").write_text(line)
 
 
-def newest(name: str) -> Path:
-    """Return the newest published wheel of a package; CannotBuild if there is none."""
-    wheels = sorted((INDEX / name).glob("*.whl"), key=numbers_of)
-    if not wheels:
+def pinned(name: str) -> str:
+    """Return the line that pins a package; CannotBuild unless it fits one wheel."""
+    lines = [x for x in PINS.read_text().splitlines() if x.startswith(f"{name}==")]
+    published = [pin_of(wheel) for wheel in (INDEX / name).glob("*.whl")]
+    if len(lines) != 1 or f"{lines[0]}\n" not in published:
         raise CannotBuild(
-            f"{name} is not published: run tox run -e publish, or leave out --published"
+            f"{PINS} does not pin {name} to a wheel of {INDEX}: put there the line "
+            "that tox run -e publish printed, or leave out --published"
         )
-    return wheels[-1]
+    return f"{lines[0]}\n"
 
 
-def numbers_of(wheel: Path) -> list[int]:
-    """Return the version of a wheel as numbers, for sorting."""
-    return [int(number) for number in re.findall(r"\d+", version_of(wheel))]
+def pin_of(wheel: Path) -> str:
+    """Return the line of a requirements file that a wheel alone fulfils."""
+    name, version = wheel.name.split("-")[:2]
+    return f"{name}=={version} --hash=sha256:{digest_of(wheel)}\n"
 
 
 def from_tree(source: Path, index: Path) -> Path:
@@ -127,11 +130,6 @@ def from_tree(source: Path, index: Path) -> Path:
             raise CannotBuild(f"{source} cannot be built: see above")
         built = next(Path(folder).glob("*.whl"))
         return Path(shutil.copyfile(built, index / built.name))
-
-
-def version_of(wheel: Path) -> str:
-    """Return the version in the name of a wheel."""
-    return wheel.name.split("-")[1]
 
 
 def digest_of(path: Path) -> str:

@@ -4,12 +4,16 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import changelog
 import pytest
 from bundle import digest
-from release_tree import copy_tree
-from units import UNITS
+from images import pin_of, pinned
+from release_tree import ROOT, copy_tree
+from shelf import Shelf
+from units import INDEX, UNITS, source_version
 
 # All that may differ between a laptop and a build machine.
 HERE = {"TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "1", "LC_ALL": "C"}
@@ -51,3 +55,25 @@ def test_wheel_is_the_same_when_built_twice(tmp_path: Path, unit: str) -> None:
     second = built(there, unit, "077", THERE)
     assert first != second
     assert digest(first) == digest(second)
+
+
+def code_of(wheel: Path) -> dict[str, bytes]:
+    """Return what a wheel installs, but for what it says of itself."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if ".dist-info/" not in name]
+        return {name: archive.read(name) for name in names}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["iris_api", "shadow_router"])
+def test_tree_is_what_is_pinned_when_nothing_is_unreleased(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(ROOT)
+    pin, unit = pinned(name), UNITS[name]
+    if changelog.newest(unit.changelog.read_text()) == changelog.UNRELEASED:
+        return
+    published = Shelf(INDEX).wheels(name)[source_version(unit)]
+    assert pin == pin_of(published)
+    here = built(copy_tree(tmp_path / "tree"), name, "022", HERE)
+    assert code_of(here) == code_of(published)
