@@ -23,7 +23,7 @@ from capacity import (
     bill,
 )
 
-from shadow_router.sequences import share_bounds
+from shadow_router.verdict.sequences import share_bounds
 
 SEED = 1936
 DAY = 24 * 60

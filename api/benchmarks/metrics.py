@@ -25,7 +25,7 @@ from pathlib import Path
 
 from load import Figures, Server, load, running
 
-from iris_api.predictor import load_predictor
+from iris_api.predict.predictor import load_predictor
 
 CONNECTIONS = 16
 SCRAPE_S = 5

@@ -1,7 +1,7 @@
 """Serve as `iris-api` does, with counters that count nothing: what metrics.py needs."""
 
 from iris_api.main import main
-from iris_api.metrics import Metrics
+from iris_api.telemetry.metrics import Metrics
 
 
 def count_nothing(*_: object) -> None:

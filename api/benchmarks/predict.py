@@ -24,7 +24,7 @@ from pathlib import Path
 from load import Figures, Server, load, running
 from peers import PEERS, prepare_peer
 
-from iris_api.predictor import load_predictor
+from iris_api.predict.predictor import load_predictor
 
 HERE = Path(__file__).parent
 COLUMNS = f"{'req/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'CPU s/1000':>11} {'MB':>5}"

@@ -8,13 +8,13 @@ import numpy as np
 from api_server import free_port
 
 import iris_model
-from iris_api.descriptors import make_room
+from iris_api.http.descriptors import make_room
+from iris_api.http.server import build_server, open_listener
+from iris_api.lifecycle import Lifecycle
 from iris_api.main import create_app
-from iris_api.predictor import Predictor
-from iris_api.records import open_records
-from iris_api.routes import Lifecycle
-from iris_api.server import build_server, open_listener
+from iris_api.predict.predictor import Predictor
 from iris_api.settings import Settings
+from iris_api.telemetry.records import open_records
 
 NAMES = ("alcohol", "ash", "_id", "model_config", "h\u00f6he m", 'a"b', "a/b") + tuple(
     f"x{number}" for number in range(6)

@@ -9,10 +9,10 @@ from hypothesis import example, given, reject
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as tables
 
-from iris_api.counts import AnswerCounts, Histogram, bins_of
 from iris_api.schemas import Feature
 from iris_api.schemas import Histogram as TableHistogram
 from iris_api.schemas import ModelCard
+from iris_api.telemetry.counts import AnswerCounts, Histogram, bins_of
 
 WHOLE = tables.arrays(np.float64, st.integers(1, 80), elements=st.integers(-9, 30))
 TENTHS = WHOLE.map(lambda values: values / 10)

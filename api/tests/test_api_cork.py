@@ -4,9 +4,9 @@ import asyncio
 
 from uvicorn import Config
 
-from iris_api.connection import Connection
-from iris_api.cork import Corked
-from iris_api.crowd import Crowd
+from iris_api.http.connection import Connection
+from iris_api.http.cork import Corked
+from iris_api.http.crowd import Crowd
 
 
 class Wire(asyncio.Transport):

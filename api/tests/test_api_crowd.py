@@ -17,10 +17,10 @@ from api_server import ROW, free_port, start_server
 from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from iris_api.admission import Admission
-from iris_api.crowd import Crowd
 from iris_api.errors import BodyTooLarge, Overloaded
-from iris_api.protocol import Protocol
+from iris_api.http.crowd import Crowd
+from iris_api.http.protocol import Protocol
+from iris_api.predict.admission import Admission
 
 GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 HALF_HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\n"

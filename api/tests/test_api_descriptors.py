@@ -13,7 +13,7 @@ import pytest
 from api_server import COMMAND, free_port, start_server
 from test_api_crowd import connect
 
-from iris_api.descriptors import UNLIMITED, make_room
+from iris_api.http.descriptors import UNLIMITED, make_room
 
 GET = b"GET /v1/model HTTP/1.1\r\nHost: localhost\r\n\r\n"
 

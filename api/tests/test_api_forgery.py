@@ -10,7 +10,7 @@ from api_server import ROW, send_bytes, start_server
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iris_api.keys import make_key
+from iris_api.access.keys import make_key
 
 CANARY = "canary_7f3a"
 GOOD = json.dumps({"inputs": [ROW]}).encode()

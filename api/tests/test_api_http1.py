@@ -2,7 +2,7 @@
 
 import pytest
 
-from iris_api.http1 import (
+from iris_api.http.http1 import (
     Malformed,
     has_control_character,
     head_length,

@@ -11,8 +11,8 @@ import pytest
 from api_server import ROW
 
 from iris_api.errors import InvalidInputs, IrisApiError
-from iris_api.inputs import InputParser
-from iris_api.predictor import load_predictor
+from iris_api.predict.inputs import InputParser
+from iris_api.predict.predictor import load_predictor
 from iris_api.problems import problem_of
 from iris_api.schemas import build_schemas
 

@@ -18,9 +18,9 @@ from api_server import (
     start_server,
 )
 
-import iris_api.keys
+import iris_api.access.keys
+from iris_api.access.keys import KeyRing, make_key, parse_keys, read_keys
 from iris_api.errors import KeysUnusable
-from iris_api.keys import KeyRing, make_key, parse_keys, read_keys
 
 HASH = "sha256:" + "0f" * 32
 README = Path(__file__).parent.parent / "README.md"
@@ -320,9 +320,9 @@ def test_all_keys_are_compared_when_the_first_is_the_one(tmp_path, monkeypatch):
     key, line = make_key("first")
     (tmp_path / "keys").write_text(f"{line}\n{make_key('b')[1]}\n{make_key('c')[1]}\n")
     compared = []
-    whole = iris_api.keys.compare_digest
+    whole = iris_api.access.keys.compare_digest
     monkeypatch.setattr(
-        iris_api.keys,
+        iris_api.access.keys,
         "compare_digest",
         lambda a, b: compared.append(1) or whole(a, b),
     )

@@ -17,11 +17,11 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 import iris_model
-from iris_api.counts import CONFIDENCE_EDGES, confidence_shares
 from iris_api.errors import Fault, InvalidInputs
-from iris_api.metrics import FOLD_CALLS, Metrics
-from iris_api.predictor import build_reference, load_predictor
+from iris_api.predict.predictor import build_reference, load_predictor
 from iris_api.schemas import Reference
+from iris_api.telemetry.counts import CONFIDENCE_EDGES, confidence_shares
+from iris_api.telemetry.metrics import FOLD_CALLS, Metrics
 
 MAX_BYTES = 50_000
 MANIFEST = iris_model.load().manifest

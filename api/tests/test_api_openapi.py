@@ -8,7 +8,7 @@ from api_server import JSON, ROW, start_server
 from jsonschema import Draft202012Validator, ValidationError
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from iris_api.keys import make_key
+from iris_api.access.keys import make_key
 
 GOOD = json.dumps({"inputs": [ROW]}).encode()
 FURTHER = {

@@ -9,7 +9,7 @@ from api_server import JSON, send
 from loguru import logger
 
 import iris_api
-from iris_api.talk import format_talk
+from iris_api.telemetry.talk import format_talk
 
 ROW = {name: 1.0 for name in NAMES}
 ANSWER = {

@@ -18,7 +18,7 @@ from api_server import free_port, start_server
 from page_browser import copied, find_browser, run, watch_page
 from playwright.sync_api import expect
 
-from iris_api.keys import make_key
+from iris_api.access.keys import make_key
 
 
 @pytest.mark.slow

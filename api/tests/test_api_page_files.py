@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from api_server import ROW, check_problem, start_server
 
-from iris_api.page import choose_examples, humanise, slider_scale
-from iris_api.table import MAX_TABLE_BYTES, Table, read_table
+from iris_api.docs.page import choose_examples, humanise, slider_scale
+from iris_api.predict.table import MAX_TABLE_BYTES, Table, read_table
 
 WHEELS = Path(__file__).parents[2] / "packages" / "index" / "iris_model"
 POLICY = (
@@ -68,7 +68,7 @@ def test_path_is_a_problem_when_no_file_is_there(server, path):
 
 
 def test_every_file_is_served_and_used_when_the_page_is_loaded(server):
-    names = {one.name for one in files("iris_api").joinpath("static").iterdir()}
+    names = {one.name for one in files("iris_api.docs").joinpath("static").iterdir()}
     texts = {name: server.send("GET", f"/page/{name}") for name in names}
     sources = server.send("GET", "/").body.decode()
     for name in names - {"index.html"}:
@@ -80,7 +80,7 @@ def test_every_file_is_served_and_used_when_the_page_is_loaded(server):
 
 def test_source_keeps_to_the_policy_and_names_no_measurement():
     words = ("sepal", "petal", "setosa", "versicolor", "virginica", "species", "flower")
-    for file in files("iris_api").joinpath("static").iterdir():
+    for file in files("iris_api.docs").joinpath("static").iterdir():
         text = file.read_text(encoding="utf-8")
         assert [word for word in words if word in text.lower()] == [], file.name
         assert re.findall(r"(?:inner|outer)HTML|insertAdj|document\.write", text) == []

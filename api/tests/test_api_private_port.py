@@ -18,8 +18,8 @@ from api_server import (
     start_server,
 )
 
+from iris_api.access.keys import make_key
 from iris_api.errors import SettingsInvalid
-from iris_api.keys import make_key
 from iris_api.settings import load_settings
 
 BODY = json.dumps({"inputs": [ROW]}).encode()

@@ -7,9 +7,9 @@ import tracemalloc
 import pytest
 from api_server import JSON, ROW, check_problem, start_server
 
+from iris_api.access.keys import make_key
+from iris_api.access.rates import MAX_CLIENTS, RateLimiter, Windows
 from iris_api.errors import SettingsInvalid, TooManyRequests
-from iris_api.keys import make_key
-from iris_api.rates import MAX_CLIENTS, RateLimiter, Windows
 from iris_api.settings import load_settings
 
 BODY = json.dumps({"inputs": [ROW]}).encode()

@@ -5,10 +5,10 @@ import json
 import pytest
 from api_server import JSON, ROW, start_server
 
+from iris_api.access.keys import make_key
 from iris_api.errors import SettingsInvalid
-from iris_api.keys import make_key
-from iris_api.redaction import Redaction
 from iris_api.settings import Settings, load_settings
+from iris_api.telemetry.redaction import Redaction
 
 SALT = "correct horse battery staple"
 ODD = 987.125

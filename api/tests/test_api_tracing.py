@@ -22,7 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from iris_api.tracing import find_traceparent
+from iris_api.telemetry.tracing import find_traceparent
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
@@ -271,7 +271,7 @@ def test_nothing_of_the_library_is_loaded_when_no_variable_asks_for_it(tmp_path)
     }
     with start_server(command=command, **settings) as server:
         assert server.predict(BODY).status == 200
-        assert "iris_api.spans" in server.talk()
+        assert "iris_api.telemetry.spans" in server.talk()
         assert "opentelemetry.sdk" not in server.talk()
         assert "opentelemetry.exporter" not in server.talk()
 

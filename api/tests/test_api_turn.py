@@ -10,9 +10,9 @@ from api_server import ROW
 
 import iris_model
 from iris_api.errors import InvalidInputs, RecordNotWritten
-from iris_api.metrics import Metrics
-from iris_api.predictor import MULTIPLE, Predictor
-from iris_api.turn import TURN_ROWS, Turn
+from iris_api.predict.predictor import MULTIPLE, Predictor
+from iris_api.predict.turn import TURN_ROWS, Turn
+from iris_api.telemetry.metrics import Metrics
 
 WINE = {name: 1.0 for name in WineModel.feature_names}
 EXTREME = {**WINE, "ash": 1e301}

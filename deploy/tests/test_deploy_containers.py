@@ -13,8 +13,8 @@ from router_postgresql import PASSWORD, USER, PostgreSQL
 from terraform_runs import DEPLOY
 
 from deploy import first_values
-from iris_api.keys import read_keys
-from shadow_router.controls import read_keys as read_control_keys
+from iris_api.access.keys import read_keys
+from shadow_router.private.controls import read_keys as read_control_keys
 
 PREPARE = DEPLOY / "modules/http_service/prepare.py"
 EXPORT = DEPLOY / "modules/observability/export.py"

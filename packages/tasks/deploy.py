@@ -35,7 +35,7 @@ from deployed_plan import check_one_digest, summarised
 from deployed_verdict import check_verdict
 from exit_codes import REFUSED, exit_code
 
-from shadow_router.replacing import turn
+from shadow_router.promotion.replacing import turn
 
 ENVIRONMENTS = Path("deploy/environments")
 VERBS = ("plan", "apply", "use", "promote", "rollback", "destroy")

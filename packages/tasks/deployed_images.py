@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from shadow_router.changelog import with_entry
 from shadow_router.errors import ShadowRouterError
-from shadow_router.pins import read_pin
-from shadow_router.replacing import replace_all
+from shadow_router.promotion.changelog import with_entry
+from shadow_router.promotion.pins import read_pin
+from shadow_router.promotion.replacing import replace_all
 
 NAME = "images.auto.tfvars.json"
 REQUIREMENTS = Path("api/requirements")

@@ -18,13 +18,13 @@ from mutants import MUTANTS, ROOT
 from spoiling import INPUTS, SEED, Answers, Model, answering, draw_traffic
 
 from iris_model import __version__
-from shadow_router.books import RouterBooks, RunState
-from shadow_router.comparisons import comparison_of
-from shadow_router.parts import State
-from shadow_router.records import Exchange, Fate, Observation
-from shadow_router.rules import PROFILES, Rules
+from shadow_router.compare.comparisons import comparison_of
+from shadow_router.findings.summary import Summary, summarise
+from shadow_router.rules.rules import PROFILES, Rules
+from shadow_router.run.books import RouterBooks, RunState
 from shadow_router.store import Batch, Store
-from shadow_router.summary import Summary, summarise
+from shadow_router.values import Exchange, Fate, Observation
+from shadow_router.verdict.parts import State
 
 DOCUMENT = ROOT / "docs/mutants.md"
 FIRST_LOOK, LOOKS_GROW = 10, 1.5

@@ -28,7 +28,7 @@ from spoiling import (
 
 from iris_model import __version__
 from iris_model.config import StepConfig
-from shadow_router.records import Observation
+from shadow_router.values import Observation
 
 ROOT = Path(__file__).parents[2]
 STALE = ROOT / "packages/index/iris_model/iris_model-1.0.0-py3-none-any.whl"

@@ -185,7 +185,7 @@ def check_free(address: Address) -> None:
             if error.errno == errno.EADDRINUSE:
                 # The router is not installed where this runs.
                 sys.path.append(str(ROUTER / "src"))
-                from shadow_router.holder import holder_of
+                from shadow_router.http.holder import holder_of
 
                 reason = f"{where.netloc} is in use by {holder_of(host, port)}"
             raise CannotStart(f"{reason}, or set {address.setting}") from None

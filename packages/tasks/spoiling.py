@@ -19,7 +19,7 @@ from iris_model.compile import compile_pipeline
 from iris_model.config import StepConfig, load_config
 from iris_model.data import load_table
 from iris_model.pipeline import build_pipeline
-from shadow_router.records import Observation
+from shadow_router.values import Observation
 
 Matrix = npt.NDArray[np.float64]
 #: What a mutant answers to the input of that number.

@@ -5,26 +5,23 @@ The outermost ASGI: request ids, timing, methods, and the last word on errors.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping
-from random import getrandbits
 from time import perf_counter
 
 from loguru import logger
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from iris_api.access import Access
-from iris_api.admission import ClientGone
+from iris_api.access.access import Access
 from iris_api.errors import HostNotServed, IrisApiError, RecordNotWritten, Stopping
 from iris_api.hosts import HostGuard
-from iris_api.metrics import OTHER, PAGES, Metrics
-from iris_api.open_inference import OpenInference, in_protocol, is_in_protocol
-from iris_api.prediction import MEDIA_TYPE, PATH, Prediction
+from iris_api.lifecycle import Lifecycle
+from iris_api.predict.admission import ClientGone
+from iris_api.predict.prediction import MEDIA_TYPE, PATH, Prediction
 from iris_api.problems import Problem, problem_of, problem_of_status
-from iris_api.routes import Lifecycle
-from iris_api.spans import Spans
-
-_WELL_FORMED = re.compile(rb"[A-Za-z0-9._-]{1,128}").fullmatch
+from iris_api.request_id import choose_request_id
+from iris_api.telemetry.metrics import OTHER, PAGES, Metrics
+from iris_api.telemetry.spans import Spans
+from iris_api.v2.open_inference import OpenInference, in_protocol, is_in_protocol
 
 _JSON = (b"content-type", MEDIA_TYPE.encode())
 _NOTHING_PREDICTED = (b"server-timing", b"predict;dur=0")
@@ -263,12 +260,3 @@ def name_route(scope: Scope) -> str:
         return path
     # It leaves no route, but an endpoint, for what is mounted.
     return PAGES if "endpoint" in scope else OTHER
-
-
-def choose_request_id(headers: list[tuple[bytes, bytes]]) -> str:
-    """Return the client's request id if it is well-formed, else a new one."""
-    for name, value in headers:
-        if name == b"x-request-id" and _WELL_FORMED(value):
-            return value.decode()
-    # Unique, not secret: a system call for each would be felt.
-    return f"{getrandbits(64):016x}"

@@ -13,30 +13,31 @@ from socket import socket
 from loguru import logger
 
 from iris_api import __version__
-from iris_api.access import Access, build_access
-from iris_api.descriptors import Room, make_room
+from iris_api.access.access import Access, build_access
+from iris_api.access.keys import make_key
+from iris_api.access.permissions import UMASK
+from iris_api.docs.page import add_page
 from iris_api.errors import CannotStart, DescriptorsTooFew, ModelUnusable
 from iris_api.exit_codes import REFUSED, exit_code
 from iris_api.gateway import Gateway
 from iris_api.hosts import HostGuard, guard_listener, url_of
-from iris_api.inputs import InputParser
-from iris_api.keys import make_key
-from iris_api.metrics import Metrics
-from iris_api.open_inference import OpenInference
-from iris_api.page import add_page
-from iris_api.permissions import UMASK
-from iris_api.prediction import Prediction
-from iris_api.predictor import Predictor, load_predictor
-from iris_api.records import Records, open_records
-from iris_api.redaction import Redaction
-from iris_api.routes import Lifecycle, build_app
+from iris_api.http.descriptors import Room, make_room
+from iris_api.http.server import build_server, open_listener
+from iris_api.lifecycle import Lifecycle
+from iris_api.predict.inputs import InputParser
+from iris_api.predict.prediction import Prediction
+from iris_api.predict.predictor import Predictor, load_predictor
+from iris_api.predict.turn import Turn
+from iris_api.routes import build_app
 from iris_api.schemas import build_schemas
-from iris_api.server import build_server, open_listener
 from iris_api.settings import Settings, load_settings
-from iris_api.spans import Spans, open_spans
 from iris_api.systems import refuse_other_systems
-from iris_api.talk import set_up_talk
-from iris_api.turn import Turn
+from iris_api.telemetry.metrics import Metrics
+from iris_api.telemetry.records import Records, open_records
+from iris_api.telemetry.redaction import Redaction
+from iris_api.telemetry.spans import Spans, open_spans
+from iris_api.telemetry.talk import set_up_talk
+from iris_api.v2.open_inference import OpenInference
 
 # Two listeners, the event loop, files of keys and of the page, a collector of spans.
 RESERVED_DESCRIPTORS = 26

@@ -4,7 +4,6 @@ Over FastAPI: what the model is, how the process is, and the documentation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,35 +13,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from iris_api import __version__
-from iris_api.errors import IrisApiError, ModelUnusable, Stopping
-from iris_api.metrics import OPENMETRICS, TEXT, Metrics
-from iris_api.openapi import NOT_READY, describe_api, problem_response
-from iris_api.predictor import Predictor
+from iris_api.docs.openapi import NOT_READY, describe_api, problem_response
+from iris_api.errors import IrisApiError
+from iris_api.lifecycle import Lifecycle
+from iris_api.predict.predictor import Predictor
+from iris_api.predict.readiness import check_ready, is_ready
 from iris_api.problems import MEDIA_TYPE, Problem, problem_of, problem_of_status
 from iris_api.schemas import Health, ModelCard, Schemas, Status
+from iris_api.telemetry.metrics import OPENMETRICS, TEXT, Metrics
 
 METRICS_EXAMPLE = """\
 # HELP model_records_failed_total Requests refused because of their record.
 # TYPE model_records_failed_total counter
 model_records_failed_total 0.0
 """
-
-
-@dataclass(slots=True)
-class Lifecycle:
-    """
-    Where the process is in its life.
-
-    Attributes
-    ----------
-    draining : bool
-        Whether it finishes what it has accepted and wants nothing new.
-    answered : int
-        Requests answered so far.
-    """
-
-    draining: bool = False
-    answered: int = 0
 
 
 def build_app(
@@ -116,31 +100,6 @@ def _add_routes(app: FastAPI, predictor: Predictor, lifecycle: Lifecycle) -> Non
     async def readyz() -> Status:
         check_ready(predictor, lifecycle)
         return Status(status="ready")
-
-
-def check_ready(predictor: Predictor, lifecycle: Lifecycle) -> None:
-    """
-    Return when the process should get requests: the model is right, proved now.
-
-    Raises
-    ------
-    Stopping
-        If the process is about to end.
-    ModelUnusable
-        If the model does not answer its golden rows as it should.
-    """
-    if lifecycle.draining:
-        raise Stopping
-    predictor.check_ready()
-
-
-def is_ready(predictor: Predictor, lifecycle: Lifecycle) -> bool:
-    """Return whether the process should get requests."""
-    try:
-        check_ready(predictor, lifecycle)
-    except (Stopping, ModelUnusable):
-        return False
-    return True
 
 
 def _add_metrics(

@@ -15,11 +15,11 @@ import time
 import uvloop
 from store import answer, pair
 
-from shadow_router.comparisons import comparison_of
-from shadow_router.lanes import MutantLane, NoiseLane
-from shadow_router.records import Exchange, Lane, Observation
-from shadow_router.rules import DEFAULT
+from shadow_router.collector.lanes import MutantLane, NoiseLane
+from shadow_router.compare.comparisons import comparison_of
+from shadow_router.rules.rules import DEFAULT
 from shadow_router.settings import Settings
+from shadow_router.values import Exchange, Lane, Observation
 
 COUNT, ROUNDS, SHARE = 10_000, 7, 0.01
 Pairs = list[tuple[Exchange, Observation]]

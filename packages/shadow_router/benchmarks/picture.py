@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from shadow_router.sequences import share_bounds
+from shadow_router.verdict.sequences import share_bounds
 
 LIMIT, ALPHA, LOOKS, RUNS = 0.01, 0.05, 5000, 300
 WIDTH, HEIGHT, TOP, LEFT, RIGHT = 400, 230, 62, 56, 520

@@ -14,10 +14,10 @@ from collections.abc import Callable
 
 from store import pair
 
-from shadow_router.compare import compare
-from shadow_router.comparisons import comparison_of, live_observation
-from shadow_router.records import Exchange, Observation
-from shadow_router.rules import DEFAULT
+from shadow_router.compare.compare import compare
+from shadow_router.compare.comparisons import comparison_of, live_observation
+from shadow_router.rules.rules import DEFAULT
+from shadow_router.values import Exchange, Observation
 
 COUNT = 4_000
 ROUNDS = 25

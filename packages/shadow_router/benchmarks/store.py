@@ -22,13 +22,13 @@ from pathlib import Path
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from shadow_router.comparisons import comparison_of
-from shadow_router.records import Comparison, Exchange, Fate, Flow, Observation
-from shadow_router.rules import DEFAULT
+from shadow_router.collector.writer import Writer
+from shadow_router.compare.comparisons import comparison_of
+from shadow_router.findings.summary import summarise
+from shadow_router.rules.rules import DEFAULT
 from shadow_router.store import Batch, Keep, Store, schema
 from shadow_router.store.engine import open_engine
-from shadow_router.summary import summarise
-from shadow_router.writer import Writer
+from shadow_router.values import Comparison, Exchange, Fate, Flow, Observation
 
 #: As long as a real one: it takes room in every row.
 ROUTER = "1764025200-0123456789ab"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from shadow_router.rounding import rounded_distance, rounded_margin
+from shadow_router.redaction.rounding import rounded_distance, rounded_margin
 
 INDEX = Path(__file__).resolve().parents[3] / "packages" / "index" / "iris_model"
 CLASSES = ("setosa", "versicolor", "virginica")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from shadow_router import audit
+from shadow_router.commands import audit
 
 #: Rules for one client, as most tests are; with two, verdicts take both.
 ONE_CLIENT = "profile: retrain\nclient_share: 1\n"

@@ -10,13 +10,13 @@ import pytest
 from router_fakes import FakeServer, answer_bytes
 from router_system import post_many
 
-from shadow_router.answers import observation_of
-from shadow_router.compare import compare
-from shadow_router.content_coding import MOST_BYTES, undone
+from shadow_router.collector.recording import decode_exchange, encode_exchange
+from shadow_router.compare.answers import observation_of
+from shadow_router.compare.compare import compare
 from shadow_router.errors import AnswerUnreadable
-from shadow_router.recording import decode_exchange, encode_exchange
-from shadow_router.records import JSON_BYTES, Exchange, Fate
-from shadow_router.rules import OPEN_INFERENCE, Rules
+from shadow_router.http.content_coding import MOST_BYTES, undone
+from shadow_router.rules.rules import OPEN_INFERENCE, Rules
+from shadow_router.values import JSON_BYTES, Exchange, Fate
 
 # What Triton's own client sent, and what the API answered to it.
 REQUEST = (

@@ -16,10 +16,10 @@ import pytest
 from router_fakes import FakeServer
 from router_system import System, is_running, post, post_many, wait_until
 
-from shadow_router import audit
-from shadow_router.books import RouterBooks, RunState, find_books, read_page
-from shadow_router.records import Fate
+from shadow_router.commands import audit
+from shadow_router.run.books import RouterBooks, RunState, find_books, read_page
 from shadow_router.store import Store
+from shadow_router.values import Fate
 
 
 class Traffic:

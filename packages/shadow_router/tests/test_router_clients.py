@@ -9,13 +9,13 @@ from router_system import post_many
 from test_router_evidence import compared
 from test_router_verdict import BAD, GOOD, gate
 
-from shadow_router.clients import hashed, named_by, network_of
-from shadow_router.recording import encode_exchange
-from shadow_router.records import Exchange, Fate
-from shadow_router.rules import DEFAULT, Rules
+from shadow_router.collector.recording import encode_exchange
+from shadow_router.request.clients import hashed, named_by, network_of
+from shadow_router.rules.rules import DEFAULT, Rules
 from shadow_router.store import Batch, Store, read_totals
 from shadow_router.store.clients import MOST_CLIENTS
-from shadow_router.verdict import State, judge
+from shadow_router.values import Exchange, Fate
+from shadow_router.verdict.verdict import State, judge
 
 MEASURES = ("requests", "unique inputs")
 HALF = Rules()

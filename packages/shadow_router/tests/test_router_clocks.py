@@ -19,17 +19,17 @@ from test_router_evidence import compared
 from test_router_replay import EXCHANGE, log
 from test_router_store import drained
 
-from shadow_router import hour
 from shadow_router.clocks import BoundedClock
 from shadow_router.errors import PromotionRefused
-from shadow_router.hour import Count, Hour
-from shadow_router.hour_panel import hour_panel
-from shadow_router.parts import State
-from shadow_router.promotion import _check_verdict
-from shadow_router.records import Fate
+from shadow_router.page.hour_panel import hour_panel
+from shadow_router.promotion.promotion import _check_verdict
 from shadow_router.store import Batch, Keep, Store
 from shadow_router.store.ageing import Ageing, ages
 from shadow_router.store.reading import _inputs_per_s
+from shadow_router.values import Fate
+from shadow_router.verdict.parts import State
+from shadow_router.watch import hour
+from shadow_router.watch.hour import Count, Hour
 
 DAY_S = 86_400.0
 KEPT_DAYS = 30.0

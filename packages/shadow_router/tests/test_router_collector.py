@@ -4,17 +4,17 @@ import asyncio
 import secrets
 from functools import partial
 
-from shadow_router.books import RouterBooks, RunState
-from shadow_router.collector import Collector
-from shadow_router.directory import socket_path
-from shadow_router.frames import Intake, encode_exchange
-from shadow_router.http_client import HttpClient, parse_origin
-from shadow_router.records import Exchange
-from shadow_router.rules import Rules
+from shadow_router.collector.collector import Collector
+from shadow_router.collector.shadow_call import ShadowCaller
+from shadow_router.http.http_client import HttpClient, parse_origin
+from shadow_router.rules.rules import Rules
+from shadow_router.run.books import RouterBooks, RunState
+from shadow_router.run.directory import socket_path
+from shadow_router.run.frames import Intake, encode_exchange
+from shadow_router.run.switches import Switches
 from shadow_router.settings import Settings
-from shadow_router.shadow_call import ShadowCaller
 from shadow_router.store import Store
-from shadow_router.switches import Switches
+from shadow_router.values import Exchange
 
 EXCHANGE = Exchange("id", 5, "POST", b"/", (), b"{}", 200, {}, 1.5, b"{}")
 FRAME = encode_exchange(EXCHANGE)[4:]

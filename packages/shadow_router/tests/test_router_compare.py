@@ -6,12 +6,12 @@ from datetime import date
 
 import pytest
 
-from shadow_router.answers import predict_ms
-from shadow_router.compare import compare
+from shadow_router.compare.answers import predict_ms
+from shadow_router.compare.compare import compare
 from shadow_router.errors import AnswerUnreadable
-from shadow_router.paths import values_at
-from shadow_router.records import Fate, Observation, RowDifference
-from shadow_router.rules import OPEN_INFERENCE, Ignore, Paths, Rules, Tolerance
+from shadow_router.rules.paths import values_at
+from shadow_router.rules.rules import OPEN_INFERENCE, Ignore, Paths, Rules, Tolerance
+from shadow_router.values import Fate, Observation, RowDifference
 
 
 def tolerating(atol=0.0, rtol=0.0, field="predictions[].probabilities"):

@@ -11,7 +11,8 @@ SECRET = "CANARY-77aa"
 #: Imported by every Python process that is started; the fault is there while a file is.
 PLANTED = """\
 import pathlib
-from shadow_router import comparisons, redaction
+from shadow_router.compare import comparisons
+from shadow_router.redaction import redaction
 
 def fault(*_):
     {fault}

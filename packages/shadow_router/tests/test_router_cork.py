@@ -4,8 +4,8 @@ import asyncio
 
 from uvicorn import Config
 
-from shadow_router.crowd import Crowd
-from shadow_router.protocol import Protocol
+from shadow_router.http.crowd import Crowd
+from shadow_router.http.protocol import Protocol
 
 
 class Wire(asyncio.Transport):

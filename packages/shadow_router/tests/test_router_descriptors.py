@@ -12,12 +12,12 @@ import pytest
 from router_fakes import FakeServer
 from router_system import COMMAND, System, refused_url, wait_until
 
-from shadow_router.descriptors import is_one_free
+from shadow_router.collector.shadow_call import ShadowCaller
 from shadow_router.errors import DescriptorsUsedUp
-from shadow_router.http_client import HttpClient, parse_origin
-from shadow_router.records import Exchange
+from shadow_router.http.descriptors import is_one_free
+from shadow_router.http.http_client import HttpClient, parse_origin
 from shadow_router.settings import Settings
-from shadow_router.shadow_call import ShadowCaller
+from shadow_router.values import Exchange
 
 POST = (
     b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\n"

@@ -11,14 +11,15 @@ from router_disk import Disk
 from router_system import System, is_running, post, post_many, wait_until
 from test_router_storage import OBEDIENT
 
-from shadow_router import audit, exit_codes
-from shadow_router.books import RouterBooks, RunState, WriterTally, find_books
-from shadow_router.books import read_page as read
+from shadow_router import exit_codes
+from shadow_router.commands import audit
 from shadow_router.errors import StoreAway
-from shadow_router.records import Fate
+from shadow_router.findings.summary import summarise
+from shadow_router.run.books import RouterBooks, RunState, WriterTally, find_books
+from shadow_router.run.books import read_page as read
+from shadow_router.run.switches import Switches
 from shadow_router.store import Store
-from shadow_router.summary import summarise
-from shadow_router.switches import Switches
+from shadow_router.values import Fate
 
 
 @pytest.fixture

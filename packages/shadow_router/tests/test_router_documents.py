@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from shadow_router.gates import GATES
-from shadow_router.rule_file import load_rules
-from shadow_router.rules import DEFAULT, PROFILES
-from shadow_router.sequences import mean_bounds, share_bounds
-from shadow_router.verdict import ALPHA
+from shadow_router.rules.rule_file import load_rules
+from shadow_router.rules.rules import DEFAULT, PROFILES
+from shadow_router.verdict.gates import GATES
+from shadow_router.verdict.sequences import mean_bounds, share_bounds
+from shadow_router.verdict.verdict import ALPHA
 
 UNIT = Path(__file__).parents[1]
 DOCS = UNIT.parents[1] / "docs"

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from router_metrics import ALIKE, EDGES, MOVED, TABLE, exposition, times
 
-from shadow_router.drift import (
+from shadow_router.watch.drift import (
     LEAST_ROWS,
     LIMITS,
     compare,
     drift_between,
     merge_cells,
 )
-from shadow_router.exposition import Reference, Sample, parse_sample
+from shadow_router.watch.exposition import Reference, Sample, parse_sample
 
 ALERTS = Path(__file__).parents[3] / "docker/prometheus/rules/alerts.yml"
 

@@ -5,10 +5,10 @@ from itertools import pairwise
 import pytest
 from router_metrics import ALIKE, EDGES, HOSTILE, MOVED, TABLE, exposition, times
 
-from shadow_router.drift import drift_between
-from shadow_router.drift_panel import SHOWN, drift_panel
-from shadow_router.exposition import parse_sample
-from shadow_router.page import _environment
+from shadow_router.page.drift_panel import SHOWN, drift_panel
+from shadow_router.page.page import _environment
+from shadow_router.watch.drift import drift_between
+from shadow_router.watch.exposition import parse_sample
 
 
 def panel_of(counts, features=1):

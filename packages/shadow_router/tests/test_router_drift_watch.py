@@ -18,9 +18,9 @@ from router_metrics import (
 )
 from router_system import post_many, refused_url, wait_until
 
-from shadow_router import drift_watch
-from shadow_router.drift_watch import DriftWatch
-from shadow_router.http_client import HttpClient, parse_origin
+from shadow_router.http.http_client import HttpClient, parse_origin
+from shadow_router.watch import drift_watch
+from shadow_router.watch.drift_watch import DriftWatch
 
 
 def watched(url, until, monkeypatch, within_s=5.0):

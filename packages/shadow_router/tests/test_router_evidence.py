@@ -6,20 +6,20 @@ from math import inf
 
 import pytest
 
-from shadow_router.answers import parse_document
-from shadow_router.comparisons import comparison_of
-from shadow_router.evidence import Sketch, Tallies, Tried
-from shadow_router.inputs import evidence_of
-from shadow_router.latency import FINE_BUCKETS, fine_bucket_of, fine_edges_ms
-from shadow_router.records import (
+from shadow_router.compare.answers import parse_document
+from shadow_router.compare.comparisons import comparison_of
+from shadow_router.compare.inputs import evidence_of
+from shadow_router.rules.rules import DEFAULT, Paths, Rules, Segment
+from shadow_router.store import Batch, Store, read_totals
+from shadow_router.values import (
     Difference,
     Exchange,
     Fate,
     Observation,
     RowDifference,
 )
-from shadow_router.rules import DEFAULT, Paths, Rules, Segment
-from shadow_router.store import Batch, Store, read_totals
+from shadow_router.verdict.evidence import Sketch, Tallies, Tried
+from shadow_router.verdict.latency import FINE_BUCKETS, fine_bucket_of, fine_edges_ms
 
 A, B = RowDifference("a", "a", 0.0, 0.5), RowDifference("a", "b", 0.25, 0.75, True)
 

@@ -14,8 +14,8 @@ from router_fakes import FakeServer
 from test_router_judging import fill
 
 from shadow_router import cli, exit_codes
-from shadow_router.recording import Header, encode_header
-from shadow_router.verdict import EXIT_CODES
+from shadow_router.collector.recording import Header, encode_header
+from shadow_router.verdict.verdict import EXIT_CODES
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 NOWHERE = "http://127.0.0.1:1"

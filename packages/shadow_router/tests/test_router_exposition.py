@@ -5,7 +5,7 @@ import time
 import pytest
 from router_metrics import ALIKE, EDGES, HOSTILE, TABLE, exposition
 
-from shadow_router.exposition import MOST_CELLS, MOST_FEATURES, parse_sample
+from shadow_router.watch.exposition import MOST_CELLS, MOST_FEATURES, parse_sample
 
 
 def sample(counts=ALIKE, at=0.0, **changes):

@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from shadow_router.errors import FrameInvalid
-from shadow_router.frames import (
+from shadow_router.run.frames import (
     Hello,
     Intake,
     decode_exchange,
@@ -14,7 +14,7 @@ from shadow_router.frames import (
     encode_exchange,
     encode_hello,
 )
-from shadow_router.records import Exchange
+from shadow_router.values import Exchange
 
 EXCHANGE = Exchange(
     *("id", 5, "POST", b"/a?b=\xff", ((b"x-any", b"\xff"),), b"\x00\xff", 200),

@@ -8,12 +8,12 @@ from router_fakes import ANSWER, FakeServer, answer_bytes
 from router_system import post_many, wait_until
 from test_router_lanes import compared
 
-from shadow_router.records import LOST, Difference, Exchange, Fate
-from shadow_router.sending import Sender
+from shadow_router.collector.sending import Sender
+from shadow_router.request.statuses import Standing, standing_of
 from shadow_router.settings import Settings
-from shadow_router.statuses import Standing, standing_of
 from shadow_router.store import Batch, Store, read_totals
-from shadow_router.verdict import loss_of
+from shadow_router.values import LOST, Difference, Exchange, Fate
+from shadow_router.verdict.verdict import loss_of
 
 GOOD = 30
 BAD = b'{"inputs": "none"}'

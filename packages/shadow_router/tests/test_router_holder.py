@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from shadow_router.errors import PortBusy
-from shadow_router.holder import holder_of
-from shadow_router.server import bind
+from shadow_router.http.holder import holder_of
+from shadow_router.processes.server import bind
 
 UNKNOWN = "a process that cannot be named from here; end it"
 LISTEN = "import socket, sys; s = socket.create_server(('', 0)); " + (

@@ -4,7 +4,6 @@ import http.client
 import json
 import socket
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from router_fakes import FakeServer
@@ -133,14 +132,6 @@ def test_allowed_hosts_are_refused_in_one_line_when_one_is_none(monkeypatch, val
     expected = f"SHADOW_ROUTER_ALLOWED_HOSTS: {value!a} is no host"
     assert str(refused.value).startswith(expected)
     assert "\n" not in str(refused.value)
-
-
-def test_both_units_have_the_same_rules_of_hosts_and_descriptors():
-    units = Path(__file__).parents[3]
-    for name in ("hosts", "descriptors", "environment"):
-        ours = units / f"packages/shadow_router/src/shadow_router/{name}.py"
-        theirs = units / f"api/src/iris_api/{name}.py"
-        assert ours.read_text() == theirs.read_text(), name
 
 
 def test_urls_have_brackets_when_the_ports_are_of_ipv6(tmp_path):

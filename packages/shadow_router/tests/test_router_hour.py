@@ -8,11 +8,11 @@ import pytest
 from router_system import post_many, wait_until
 
 from shadow_router.errors import StoreUnreadable
-from shadow_router.hour import Count, Hour, spans
-from shadow_router.hour_panel import hour_panel
-from shadow_router.latency import bucket_of
-from shadow_router.records import Fate
+from shadow_router.page.hour_panel import hour_panel
 from shadow_router.store import LatencySums
+from shadow_router.values import Fate
+from shadow_router.verdict.latency import bucket_of
+from shadow_router.watch.hour import Count, Hour, spans
 
 BEGAN = 1_000_000.0
 
@@ -81,7 +81,7 @@ def test_panel_has_ten_minutes_when_the_collector_has_just_begun():
 
 
 def test_hour_goes_on_and_loses_nothing_when_the_store_is_away(monkeypatch):
-    monkeypatch.setattr("shadow_router.hour.STEP_S", 0.01)
+    monkeypatch.setattr("shadow_router.watch.hour.STEP_S", 0.01)
     done = threading.Event()
     given = iter([count(0, 1), StoreUnreadable("away"), count(40, 5)])
 

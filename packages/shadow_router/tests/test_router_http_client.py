@@ -8,7 +8,7 @@ from router_fakes import FakeServer, answer_bytes
 from router_system import refused_url
 
 from shadow_router.errors import UpstreamBroken, UpstreamRefused, UpstreamTooLarge
-from shadow_router.http_client import HttpClient, encode_head, parse_origin
+from shadow_router.http.http_client import HttpClient, encode_head, parse_origin
 
 HEAD = encode_head("POST", b"/a?", [(b"x-any", b"\xff\x80"), (b"content-length", b"2")])
 

@@ -8,12 +8,12 @@ import pytest
 from router_fakes import ANSWER, IDENTITY, FakeServer, answer_bytes
 from router_system import post_many, refused_url, wait_until
 
-from shadow_router import identities
+from shadow_router.collector import identities
+from shadow_router.collector.identities import IdentityWatch, digest_in, watched
 from shadow_router.errors import AnswerUnreadable
-from shadow_router.http_client import HttpClient, parse_origin
-from shadow_router.identities import IdentityWatch, digest_in, watched
-from shadow_router.rule_file import load_rules
-from shadow_router.rules import DEFAULT, Identity, Paths, Rules
+from shadow_router.http.http_client import HttpClient, parse_origin
+from shadow_router.rules.rule_file import load_rules
+from shadow_router.rules.rules import DEFAULT, Identity, Paths, Rules
 from shadow_router.store.identity import joined
 
 

@@ -8,11 +8,11 @@ import zlib
 import pytest
 from test_router_evidence import A, compared, exchange, found, tallies_after
 
-from shadow_router.comparisons import comparison_of
-from shadow_router.inputs import evidence_of
-from shadow_router.records import Difference, Fate
-from shadow_router.rules import DEFAULT, OPEN_INFERENCE, Paths, Rules
-from shadow_router.targets import origin_form, path_of
+from shadow_router.compare.comparisons import comparison_of
+from shadow_router.compare.inputs import evidence_of
+from shadow_router.request.targets import origin_form, path_of
+from shadow_router.rules.rules import DEFAULT, OPEN_INFERENCE, Paths, Rules
+from shadow_router.values import Difference, Fate
 
 NO_ROWS = Rules(paths=Paths(inputs=""))
 TENSORS = Rules(paths=OPEN_INFERENCE)

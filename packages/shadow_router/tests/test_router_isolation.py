@@ -259,7 +259,7 @@ def test_no_request_is_lost_when_told_to_stop_under_twenty_clients(start, batch)
 
 
 def received_by(system):
-    from shadow_router.books import find_books, read_page
+    from shadow_router.run.books import find_books, read_page
 
     (page,) = [read_page(path) for path in find_books(system.directory)]
     assert page.received == page.decided

@@ -10,9 +10,9 @@ from router_fakes import FakeServer, answer_bytes
 from router_system import post_many
 from test_router_evidence import compared
 
-from shadow_router.records import Fate
-from shadow_router.rules import DEFAULT, Rules
+from shadow_router.rules.rules import DEFAULT, Rules
 from shadow_router.store import Batch, Store
+from shadow_router.values import Fate
 
 ENOUGH = 12_000
 

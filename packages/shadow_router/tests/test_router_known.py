@@ -11,7 +11,7 @@ import pytest
 from test_router_judging import fill, verdict
 
 from shadow_router.errors import KnownInvalid
-from shadow_router.known import (
+from shadow_router.findings.known import (
     FILE_NAME,
     Known,
     KnownList,
@@ -20,7 +20,7 @@ from shadow_router.known import (
     known_by,
     load_known,
 )
-from shadow_router.records import Fate
+from shadow_router.values import Fate
 
 TODAY, LAST = date(2026, 6, 30), date(2026, 7, 1)
 FLIP = Seen(Fate.LABEL_FLIP, "a", "b", "")

@@ -5,10 +5,10 @@ from dataclasses import fields, replace
 import pytest
 from test_router_verdict import GOOD
 
-from shadow_router.evidence import Labelled
-from shadow_router.label_panel import answers_of, label_panel
+from shadow_router.page.label_panel import answers_of, label_panel
 from shadow_router.store import LabelTotals, Wanted
-from shadow_router.verdict import judge
+from shadow_router.verdict.evidence import Labelled
+from shadow_router.verdict.verdict import judge
 
 KEY = b"k" * 32
 

@@ -12,17 +12,17 @@ from router_system import post_many
 from test_router_evidence import compared
 from test_router_verdict import GOOD
 
-from shadow_router import gates
-from shadow_router.controls import Refused
-from shadow_router.evidence import Labelled, scaled
-from shadow_router.gate_rows import gate_rows
-from shadow_router.labels import MOST, parse_labels
-from shadow_router.parts import State
-from shadow_router.rules import DEFAULT
+from shadow_router.findings.summary import summarise
+from shadow_router.page.gate_rows import gate_rows
+from shadow_router.private.controls import Refused
+from shadow_router.private.labels import MOST, parse_labels
+from shadow_router.rules.rules import DEFAULT
 from shadow_router.store import Batch, Joined, Labelling, Store, TrueLabel
 from shadow_router.store.labelling import LAST
-from shadow_router.summary import summarise
-from shadow_router.verdict import judge
+from shadow_router.verdict import gates
+from shadow_router.verdict.evidence import Labelled, scaled
+from shadow_router.verdict.parts import State
+from shadow_router.verdict.verdict import judge
 
 INPUTS, FLIPS = 1000, 40
 

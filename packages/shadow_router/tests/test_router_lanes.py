@@ -8,14 +8,14 @@ import pytest
 from router_fakes import ANSWER, FakeServer, answer_bytes
 from router_system import post, post_many, refused_url, wait_until
 
-from shadow_router import lanes
-from shadow_router.books import Page, RunState
-from shadow_router.comparisons import comparison_of
-from shadow_router.lanes import MutantLane, NoiseLane, draws_of, is_chosen
-from shadow_router.records import Difference, Exchange, Fate, Lane, Observation
-from shadow_router.rules import DEFAULT
+from shadow_router.collector import lanes
+from shadow_router.collector.lanes import MutantLane, NoiseLane, draws_of, is_chosen
+from shadow_router.compare.comparisons import comparison_of
+from shadow_router.rules.rules import DEFAULT
+from shadow_router.run.books import Page, RunState
 from shadow_router.settings import Settings
 from shadow_router.store import Batch, Store, read_totals
+from shadow_router.values import Difference, Exchange, Fate, Lane, Observation
 
 BODY = json.dumps(ANSWER).encode()
 JSON = {"content-type": "application/json"}

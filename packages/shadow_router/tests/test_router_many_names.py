@@ -8,12 +8,12 @@ from contextlib import closing
 import pytest
 from test_router_evidence import compared
 
-from shadow_router.bundle import as_json, as_text
-from shadow_router.findings import gather
-from shadow_router.metrics import render_metrics
-from shadow_router.page import render_page
-from shadow_router.records import Fate
-from shadow_router.rules import DEFAULT
+from shadow_router.findings.bundle import as_json, as_text
+from shadow_router.findings.findings import gather
+from shadow_router.findings.metrics import render_metrics
+from shadow_router.findings.summary import summarise
+from shadow_router.page.page import render_page
+from shadow_router.rules.rules import DEFAULT
 from shadow_router.store import Batch, Store, read_totals
 from shadow_router.store.naming import (
     ANOTHER,
@@ -24,7 +24,7 @@ from shadow_router.store.naming import (
     OTHER,
     shortened,
 )
-from shadow_router.summary import summarise
+from shadow_router.values import Fate
 
 MANY = 20_000
 #: Calls of a page, its JSON and its metrics; each part of a gate held against each

@@ -7,8 +7,7 @@ import pytest
 from test_router_evidence import compared, failed
 
 from shadow_router.errors import StoreUnreadable
-from shadow_router.records import Fate
-from shadow_router.rules import DEFAULT
+from shadow_router.rules.rules import DEFAULT
 from shadow_router.store import (
     Batch,
     Filter,
@@ -18,6 +17,7 @@ from shadow_router.store import (
     read_details,
     read_totals,
 )
+from shadow_router.values import Fate
 
 # As layout 2 made them; never to be brought up to date.
 LAYOUT_2 = """

@@ -5,10 +5,10 @@ from datetime import date
 
 import pytest
 
-from shadow_router.compare import compare
-from shadow_router.mutants import MUTATIONS, mutate
-from shadow_router.records import Fate, Observation
-from shadow_router.rules import OPEN_INFERENCE, Ignore, Paths, Rules, Tolerance
+from shadow_router.collector.mutants import MUTATIONS, mutate
+from shadow_router.compare.compare import compare
+from shadow_router.rules.rules import OPEN_INFERENCE, Ignore, Paths, Rules, Tolerance
+from shadow_router.values import Fate, Observation
 
 AGREE = {Fate.MATCH, Fate.WITHIN_TOLERANCE}
 

@@ -11,12 +11,12 @@ import math
 import numpy as np
 import pytest
 
-from shadow_router.evidence import Evidence, Labelled, Tallies, Tried
-from shadow_router.gates import GATES
-from shadow_router.parts import State
-from shadow_router.records import Fate
-from shadow_router.rules import Rules, Thresholds
-from shadow_router.sequences import count_limits
+from shadow_router.rules.rules import Rules, Thresholds
+from shadow_router.values import Fate
+from shadow_router.verdict.evidence import Evidence, Labelled, Tallies, Tried
+from shadow_router.verdict.gates import GATES
+from shadow_router.verdict.parts import State
+from shadow_router.verdict.sequences import count_limits
 
 ALPHA = 0.05
 RUNS = 2000

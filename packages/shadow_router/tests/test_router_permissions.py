@@ -9,9 +9,9 @@ import pytest
 from router_fakes import FakeServer
 from router_system import System, post_many, refused_url, wait_until
 
-from shadow_router.controls import prepare_keys
 from shadow_router.errors import KeysUnreadable
-from shadow_router.replacing import replace_all
+from shadow_router.private.controls import prepare_keys
+from shadow_router.promotion.replacing import replace_all
 
 KEY = "ops 0123456789abcdef0123\n"
 

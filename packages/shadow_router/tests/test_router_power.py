@@ -9,12 +9,14 @@ import signal
 import pytest
 from router_system import post_many, wait_until
 
-from shadow_router import audit, mapping, router_process
-from shadow_router.books import RouterBooks, RunState, WriterTally, find_books
-from shadow_router.records import Fate, Flow
+from shadow_router.commands import audit
+from shadow_router.files import mapping
+from shadow_router.findings.summary import summarise
+from shadow_router.processes import router_process
+from shadow_router.run.books import RouterBooks, RunState, WriterTally, find_books
+from shadow_router.run.switches import Switches
 from shadow_router.store import Batch, Store
-from shadow_router.summary import summarise
-from shadow_router.switches import Switches
+from shadow_router.values import Fate, Flow
 
 
 def kill(system):

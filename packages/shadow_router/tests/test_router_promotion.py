@@ -21,13 +21,13 @@ from types import SimpleNamespace
 import pytest
 from test_router_evidence import compared
 
-from shadow_router import replacing
-from shadow_router.changelog import with_entry
 from shadow_router.errors import PromotionFailed, ShadowRouterError
-from shadow_router.promotion import Places, promote, roll_back
-from shadow_router.records import Fate
-from shadow_router.rules import DEFAULT
+from shadow_router.promotion import replacing
+from shadow_router.promotion.changelog import with_entry
+from shadow_router.promotion.promotion import Places, promote, roll_back
+from shadow_router.rules.rules import DEFAULT
 from shadow_router.store import Batch, Store
+from shadow_router.values import Fate
 
 ENOUGH = 12_000
 ROLES = {"live": "1.0.0", "shadow": "1.1.0"}
@@ -383,8 +383,8 @@ def test_nothing_has_changed_when_a_step_of_a_promotion_fails(
 KILLED = """\
 import os, signal, sys
 from pathlib import Path
-from shadow_router import replacing
-from shadow_router.promotion import Places, promote
+from shadow_router.promotion import replacing
+from shadow_router.promotion.promotion import Places, promote
 
 left, real = int(sys.argv[1]), os.replace
 

@@ -14,8 +14,8 @@ from lean_server import LeanServer
 from router_fakes import FakeServer, answer_bytes
 from router_system import post, post_many, wait_until
 
-from shadow_router.breaker import PROBE_S, Breaker
-from shadow_router.shedding import Shedder
+from shadow_router.collector.breaker import PROBE_S, Breaker
+from shadow_router.router.shedding import Shedder
 
 
 class Clock:

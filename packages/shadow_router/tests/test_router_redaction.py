@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from router_fakes import ANSWER, FakeServer, answer_bytes
 
-from shadow_router.comparisons import comparison_of
-from shadow_router.records import Exchange, Observation
-from shadow_router.redaction import WITHHELD, Redactor
-from shadow_router.rules import OPEN_INFERENCE, Redact, Rules
+from shadow_router.compare.comparisons import comparison_of
+from shadow_router.redaction.redaction import WITHHELD, Redactor
+from shadow_router.rules.rules import OPEN_INFERENCE, Redact, Rules
+from shadow_router.values import Exchange, Observation
 
 CANARY = "CANARY-4f1d"
 #: A number is looked for in its own spelling.

@@ -13,17 +13,17 @@ import pytest
 from router_fakes import ANSWER, FakeServer, answer_bytes
 from router_system import post_many, refused_url, wait_until
 
-from shadow_router.errors import RecordingUnreadable, SettingsInvalid
-from shadow_router.recorder import Log, export, open_recorder
-from shadow_router.recording import (
+from shadow_router.collector.recorder import Log, export, open_recorder
+from shadow_router.collector.recording import (
     Header,
     Recording,
     decode_exchange,
     encode_exchange,
     write_recording,
 )
-from shadow_router.records import Exchange
-from shadow_router.rules import Redact, Rules
+from shadow_router.errors import RecordingUnreadable, SettingsInvalid
+from shadow_router.rules.rules import Redact, Rules
+from shadow_router.values import Exchange
 
 EXCHANGE = Exchange(
     request_id="r-1",

@@ -9,8 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from router_fakes import ANSWER, FakeServer, answer_bytes
 from router_system import System, free_port, post_many, wait_until
 
-from shadow_router.page import ASSETS, POLICY
-from shadow_router.records import Fate
+from shadow_router.page.page import ASSETS, POLICY
+from shadow_router.values import Fate
 
 HOSTILE = "<script>alert('x')</script>\"'&{{ 7*7 }}"
 

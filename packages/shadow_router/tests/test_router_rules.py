@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shadow_router.errors import AnswerUnreadable, RulesInvalid
-from shadow_router.paths import parse_path, values_at
-from shadow_router.rule_file import load_rules
-from shadow_router.rules import DEFAULT, Redact, Rules, Segment
+from shadow_router.rules.paths import parse_path, values_at
+from shadow_router.rules.rule_file import load_rules
+from shadow_router.rules.rules import DEFAULT, Redact, Rules, Segment
 
 TODAY = date(2026, 11, 24)
 FULL = """\

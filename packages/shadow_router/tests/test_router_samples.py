@@ -7,11 +7,11 @@ import pytest
 import sqlalchemy as sa
 from test_router_evidence import compared
 
-from shadow_router.findings import gather, parse_query
-from shadow_router.plots import bands
-from shadow_router.records import Fate
-from shadow_router.rules import DEFAULT
+from shadow_router.findings.findings import gather, parse_query
+from shadow_router.page.plots import bands
+from shadow_router.rules.rules import DEFAULT
 from shadow_router.store import FILE_NAME, Batch, Filter, Store, read_details, samples
+from shadow_router.values import Fate
 
 
 def fill(directory, numbers, flips=(), batch=50):

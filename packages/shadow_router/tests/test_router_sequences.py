@@ -8,8 +8,8 @@ import ville
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadow_router.records import Bounds
-from shadow_router.sequences import (
+from shadow_router.values import Bounds
+from shadow_router.verdict.sequences import (
     count_limits,
     difference_bounds,
     mean_bounds,

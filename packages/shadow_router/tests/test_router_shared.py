@@ -19,7 +19,7 @@ from router_system import (
 )
 from test_router_books import Traffic
 
-from shadow_router import audit
+from shadow_router.commands import audit
 from shadow_router.store import StoreFailed
 from shadow_router.store.engine import open_engine, writing
 

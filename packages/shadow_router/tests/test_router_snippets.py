@@ -9,10 +9,10 @@ import sys
 import pytest
 from router_fakes import FakeServer, answer_bytes
 
-from shadow_router.records import Fate
-from shadow_router.rules import DEFAULT, OPEN_INFERENCE, Paths, Rules
-from shadow_router.snippets import as_curl, as_pytest
+from shadow_router.page.snippets import as_curl, as_pytest
+from shadow_router.rules.rules import DEFAULT, OPEN_INFERENCE, Paths, Rules
 from shadow_router.store import Discrepancy
+from shadow_router.values import Fate
 
 LIVE = {"predictions": [{"label": "a", "probabilities": {"a": 0.75, "b": 0.25}}]}
 FLIPPED = {"predictions": [{"label": "b", "probabilities": {"a": 0.25, "b": 0.75}}]}

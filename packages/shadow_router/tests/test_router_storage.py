@@ -11,7 +11,7 @@ import time
 import pytest
 from router_system import is_running, post, post_many, wait_until
 
-from shadow_router.books import find_books, read_page
+from shadow_router.run.books import find_books, read_page
 
 UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 # Root may write what is read-only, unless it gives up the right to.

@@ -11,14 +11,12 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 from test_router_evidence import compared, exchange, failed
 
-from shadow_router import audit
-from shadow_router.books import Page, RunState
-from shadow_router.comparisons import comparison_of
+from shadow_router.commands import audit
+from shadow_router.compare.comparisons import comparison_of
 from shadow_router.errors import DataDirectoryMissing, StoreAway, StoreUnreadable
-from shadow_router.evidence import Tallies, Tried
-from shadow_router.findings import Setting, gather
-from shadow_router.records import Fate, Flow, Observation
-from shadow_router.rules import DEFAULT
+from shadow_router.findings.findings import Setting, gather
+from shadow_router.rules.rules import DEFAULT
+from shadow_router.run.books import Page, RunState
 from shadow_router.store import (
     Batch,
     Filter,
@@ -30,6 +28,8 @@ from shadow_router.store import (
     read_totals,
 )
 from shadow_router.store.ageing import Ageing
+from shadow_router.values import Fate, Flow, Observation
+from shadow_router.verdict.evidence import Tallies, Tried
 
 
 class Place:

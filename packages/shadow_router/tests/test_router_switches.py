@@ -9,9 +9,9 @@ import pytest
 from router_fakes import FakeServer
 from router_system import is_running, post_many, wait_until
 
-from shadow_router.changes import read_changes
 from shadow_router.errors import RunClosed
-from shadow_router.switches import Switches, SwitchState, read_state
+from shadow_router.run.changes import read_changes
+from shadow_router.run.switches import Switches, SwitchState, read_state
 
 
 def test_switches_begin_with_the_settings_when_new(tmp_path):
@@ -245,8 +245,8 @@ def test_named_keys_are_used_when_a_file_is_given(live, shadow, start, tmp_path)
 
 @pytest.mark.parametrize("text", ["", "ann short\n", "onlyakeyofenoughcharacters\n"])
 def test_serve_says_one_line_when_the_file_of_keys_is_wrong(tmp_path, text):
-    from shadow_router.controls import prepare_keys
     from shadow_router.errors import KeysUnreadable
+    from shadow_router.private.controls import prepare_keys
 
     path = tmp_path / "keys"
     path.write_text(text)
@@ -258,7 +258,7 @@ def test_serve_says_one_line_when_the_file_of_keys_is_wrong(tmp_path, text):
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_keys_are_read_when_a_mark_and_blank_lines_stand_around_them(tmp_path, end):
-    from shadow_router.controls import read_keys
+    from shadow_router.private.controls import read_keys
 
     key = "0123456789abcdef"
     path = tmp_path / "keys"

@@ -44,12 +44,3 @@ def test_exchanges_are_compared_when_the_system_lacks_what_macos_lacks(tmp_path)
             assert system.run("audit").returncode == 0
             assert system.stop() == 0
         assert "Traceback" not in system.log
-
-
-@pytest.mark.parametrize("name", ["permissions", "systems"])
-def test_units_have_the_same_rules_of_permissions_and_systems(name):
-    ours = (UNITS / f"packages/shadow_router/src/shadow_router/{name}.py").read_text()
-    assert (UNITS / f"api/src/iris_api/{name}.py").read_text() == ours
-    if name == "systems":
-        model = UNITS / "packages/iris_model/src/iris_model/systems.py"
-        assert model.read_text() == ours

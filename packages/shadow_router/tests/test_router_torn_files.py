@@ -12,19 +12,19 @@ from router_system import System, post_many
 from test_router_known import TODAY, entry
 from test_router_replay import EXCHANGE
 
-from shadow_router.bundle import as_json, as_text
-from shadow_router.changes import read_changes
-from shadow_router.controls import prepare_keys
+from shadow_router.collector.recorder import Log, export
+from shadow_router.collector.recording import Header, Recording
 from shadow_router.errors import KeysUnreadable, KnownInvalid, StoreAway
-from shadow_router.findings import gather, setting_of
-from shadow_router.known import FILE_NAME, add_known, load_known
-from shadow_router.page import render_page
-from shadow_router.recorder import Log, export
-from shadow_router.recording import Header, Recording
+from shadow_router.findings.bundle import as_json, as_text
+from shadow_router.findings.findings import gather, setting_of
+from shadow_router.findings.known import FILE_NAME, add_known, load_known
+from shadow_router.findings.summary import summarise
+from shadow_router.page.page import render_page
+from shadow_router.private.controls import prepare_keys
+from shadow_router.run.changes import read_changes
+from shadow_router.run.switches import Switches
 from shadow_router.settings import Settings
 from shadow_router.store import Store
-from shadow_router.summary import summarise
-from shadow_router.switches import Switches
 
 DAMAGES = {
     "empty": b"",

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from sklearn.tree import DecisionTreeClassifier
 
-from shadow_router.diagnosis import diagnose
-from shadow_router.features import table_of
+from shadow_router.findings.diagnosis import diagnose
+from shadow_router.findings.features import table_of
+from shadow_router.findings.tree import grow
 from shadow_router.store import Sample
-from shadow_router.tree import grow
 
 
 def clouds(seed, n=600):

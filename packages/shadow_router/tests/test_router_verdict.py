@@ -4,14 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from shadow_router.evidence import Evidence, Labelled, Lanes, Sketch, Tallies, Tried
-from shadow_router.gate_rows import gate_rows
-from shadow_router.gates import GATES
-from shadow_router.latency import fine_bucket_of
-from shadow_router.parts import State
-from shadow_router.records import Fate
-from shadow_router.rules import PROFILES, Paths, Rules
-from shadow_router.verdict import Eta, duration, judge, loss_of
+from shadow_router.page.gate_rows import gate_rows
+from shadow_router.rules.rules import PROFILES, Paths, Rules
+from shadow_router.values import Fate
+from shadow_router.verdict.evidence import (
+    Evidence,
+    Labelled,
+    Lanes,
+    Sketch,
+    Tallies,
+    Tried,
+)
+from shadow_router.verdict.gates import GATES
+from shadow_router.verdict.latency import fine_bucket_of
+from shadow_router.verdict.parts import State
+from shadow_router.verdict.verdict import Eta, duration, judge, loss_of
 
 N = 40_000
 

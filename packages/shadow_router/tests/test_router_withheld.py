@@ -23,17 +23,17 @@ from pydantic import SecretStr
 from router_fakes import FakeServer, answer_bytes
 from router_system import wait_until
 
-from shadow_router import gates
-from shadow_router.collector_process import digest_key
-from shadow_router.drift import drift_between
+from shadow_router.compare.inputs import evidence_of
 from shadow_router.errors import SettingsInvalid
-from shadow_router.evidence import Evidence, Tallies
-from shadow_router.exposition import parse_sample
-from shadow_router.inputs import evidence_of
-from shadow_router.records import Bounds, Difference, Exchange, Fate, RowDifference
-from shadow_router.rounding import bounds_before_rounding, rounded_distance
-from shadow_router.rules import Rules
+from shadow_router.processes.collector_process import digest_key
+from shadow_router.redaction.rounding import bounds_before_rounding, rounded_distance
+from shadow_router.rules.rules import Rules
 from shadow_router.settings import Settings
+from shadow_router.values import Bounds, Difference, Exchange, Fate, RowDifference
+from shadow_router.verdict import gates
+from shadow_router.verdict.evidence import Evidence, Tallies
+from shadow_router.watch.drift import drift_between
+from shadow_router.watch.exposition import parse_sample
 
 LIVE, SHADOW = "1.0.0", "1.1.0"
 REQUESTS = 9

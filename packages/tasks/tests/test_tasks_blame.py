@@ -13,10 +13,10 @@ import pytest
 from environments import CannotStart
 from running import after_preparing, free_port
 
-from shadow_router.comparisons import comparison_of
-from shadow_router.records import Comparison, Exchange, Observation
-from shadow_router.rules import DEFAULT
+from shadow_router.compare.comparisons import comparison_of
+from shadow_router.rules.rules import DEFAULT
 from shadow_router.store import Batch, Store
+from shadow_router.values import Comparison, Exchange, Observation
 
 ROOT = Path(__file__).parents[3]
 ROW = {

@@ -25,8 +25,8 @@ from sklearn.datasets import load_wine
 from units import find_unit
 from verifier import check_wheel
 
-from shadow_router.drift import drift_between
-from shadow_router.exposition import parse_sample
+from shadow_router.watch.drift import drift_between
+from shadow_router.watch.exposition import parse_sample
 
 # Two models are trained, published and served for it.
 pytestmark = pytest.mark.slow

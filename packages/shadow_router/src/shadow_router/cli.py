@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import typer
 from loguru import logger
 
-from shadow_router import __version__, flips_command, label_command, pin_commands
+from shadow_router import __version__
+from shadow_router.commands import flips_command, label_command, pin_commands
 from shadow_router.errors import DataDirectoryMissing, ShadowRouterError, StoreAway
 from shadow_router.exit_codes import REFUSED, USAGE, exit_code
-from shadow_router.permissions import UMASK
+from shadow_router.files.permissions import UMASK
 from shadow_router.systems import refuse_other_systems
 
 #: Discrepancies in a file, with their bodies, and in the JSON, without.
@@ -72,19 +73,19 @@ def serve(
 
     settings = load_settings()
     if only is None:
-        from shadow_router.processes import rules_of
-        from shadow_router.supervisor import supervise
+        from shadow_router.processes.processes import rules_of
+        from shadow_router.processes.supervisor import supervise
 
         # Said once here rather than by both children.
         rules_of(settings)
         raise typer.Exit(supervise(settings))
     # Each process imports what it is made of, and the parent neither.
     if only is Role.ROUTER:
-        from shadow_router.router_process import run_router
+        from shadow_router.processes.router_process import run_router
 
         run_router(settings, lifeline)
     else:
-        from shadow_router.collector_process import run_collector
+        from shadow_router.processes.collector_process import run_collector
 
         run_collector(settings, lifeline)
 
@@ -104,9 +105,9 @@ def control(
     `rate 0.1`: copy a tenth. `off`: stop calling the shadow. `on`: go on. `close`: end
     the run for good. Works on the data directory, also while the collector hangs.
     """
-    from shadow_router.controls import state_json
+    from shadow_router.private.controls import state_json
+    from shadow_router.run.switches import Switches
     from shadow_router.settings import load_settings
-    from shadow_router.switches import Switches
 
     if (switch is Switch.RATE) != (value is not None):
         raise typer.BadParameter("a share goes with `rate`, and with it alone")
@@ -136,8 +137,8 @@ def report(
     ] = None,
 ) -> None:
     """Write the report as one self-contained HTML file."""
-    from shadow_router.findings import BLAME_NAME, gather, setting_of
-    from shadow_router.page import render_file
+    from shadow_router.findings.findings import BLAME_NAME, gather, setting_of
+    from shadow_router.page.page import render_file
     from shadow_router.settings import load_settings
 
     settings = load_settings()
@@ -158,10 +159,10 @@ def verdict(
 
     Exit code 0: PASS, 1: FAIL, 2: INCONCLUSIVE, 3: INVALID.
     """
-    from shadow_router import bundle
-    from shadow_router.findings import BLAME_NAME, gather, setting_of
+    from shadow_router.findings import bundle
+    from shadow_router.findings.findings import BLAME_NAME, gather, setting_of
     from shadow_router.settings import load_settings
-    from shadow_router.verdict import EXIT_CODES
+    from shadow_router.verdict.verdict import EXIT_CODES
 
     settings = load_settings()
     setting = setting_of(settings, settings.data_dir / BLAME_NAME)
@@ -183,7 +184,7 @@ def known(
     """
     Mark discrepancies as known, until a day is over; changes no verdict.
     """
-    from shadow_router.known import note_known
+    from shadow_router.findings.known import note_known
     from shadow_router.settings import load_settings
 
     fields = {"fate": fate, "live": live, "shadow": shadow, "detail": detail}
@@ -203,8 +204,8 @@ def record(
 
     They are those that `serve` recorded in SHADOW_ROUTER_RECORD_DIR, redacted.
     """
+    from shadow_router.collector.recorder import export
     from shadow_router.errors import SettingsInvalid
-    from shadow_router.recorder import export
     from shadow_router.settings import load_settings
 
     directory = load_settings().record_dir
@@ -236,11 +237,11 @@ def replay(
 
     Exit code 0: PASS, 1: FAIL, 2: INCONCLUSIVE, 3: INVALID.
     """
-    from shadow_router import bundle
-    from shadow_router.page import render_file
-    from shadow_router.replay import replayed
+    from shadow_router.commands.replay import replayed
+    from shadow_router.findings import bundle
+    from shadow_router.page.page import render_file
     from shadow_router.settings import load_settings
-    from shadow_router.verdict import EXIT_CODES
+    from shadow_router.verdict.verdict import EXIT_CODES
 
     found = replayed(load_settings(), files, live, shadow, rules)
     if report is not None:
@@ -257,7 +258,7 @@ def audit(
     ] = False,
 ) -> None:
     """Check that the books balance; exit code 1 when they do not."""
-    from shadow_router import audit as books
+    from shadow_router.commands import audit as books
     from shadow_router.settings import load_settings
 
     settings = load_settings()

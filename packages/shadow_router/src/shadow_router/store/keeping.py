@@ -12,10 +12,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shadow_router.records import Fate
 from shadow_router.store import schema
 from shadow_router.store.adding import add
 from shadow_router.store.ageing import Ageing
+from shadow_router.values import Fate
 
 #: Rows of comparisons, and of inputs, that one step lets go of.
 _STEP = 2000

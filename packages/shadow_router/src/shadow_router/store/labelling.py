@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from shadow_router.evidence import Labelled, Tallies
-from shadow_router.records import Unit
 from shadow_router.store import samples, schema
 from shadow_router.store.adding import insert
+from shadow_router.values import Unit
+from shadow_router.verdict.evidence import Labelled, Tallies
 
 #: Inputs whose labels are asked for at once, and labels that are shown again.
 WANTED, LAST = 50, 5

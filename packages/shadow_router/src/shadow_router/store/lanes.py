@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import sqlalchemy as sa
 
-from shadow_router.evidence import Lanes, Tried
-from shadow_router.records import Lane
 from shadow_router.store.adding import add
 from shadow_router.store.schema import metadata
+from shadow_router.values import Lane
+from shadow_router.verdict.evidence import Lanes, Tried
 
 #: Lane, what was tried, and whether it came out as it must: how often.
 Trials = Mapping[tuple[Lane, str, bool], int]

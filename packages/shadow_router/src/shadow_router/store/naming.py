@@ -12,8 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shadow_router.records import Comparison, RowDifference
 from shadow_router.store import schema
+from shadow_router.values import Comparison, RowDifference
 
 MOST_LABELS, MOST_PAIRS, MOST_SEGMENTS, MOST_VERSIONS = 1000, 5000, 5000, 20
 #: What all others count as; the second where the versions disagree on two of them.

@@ -12,10 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from shadow_router.books import Page, RunState
 from shadow_router.errors import DataDirectoryMissing, StoreUnreadable
-from shadow_router.evidence import Lanes, Sketch, Tallies, Tried
-from shadow_router.records import Fate, Flow
+from shadow_router.run.books import Page, RunState
 from shadow_router.store import migrating, schema
 from shadow_router.store.clients import read_clients
 from shadow_router.store.engine import FILE_NAME, open_engine, reason_of, shown_store
@@ -29,6 +27,8 @@ from shadow_router.store.naming import (
     read_pairs,
     read_top,
 )
+from shadow_router.values import Fate, Flow
+from shadow_router.verdict.evidence import Lanes, Sketch, Tallies, Tried
 
 #: The pace of late is that of so many minutes.
 _PACE_MINUTES = 10

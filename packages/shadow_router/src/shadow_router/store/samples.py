@@ -10,9 +10,9 @@ from math import log
 
 import sqlalchemy as sa
 
-from shadow_router.records import Comparison
 from shadow_router.store import schema
 from shadow_router.store.adding import insert_missing
+from shadow_router.values import Comparison
 
 #: Inputs kept of each stratum: those whose label flips, and those that agree.
 KEPT_INPUTS = 400

@@ -8,16 +8,22 @@ from math import inf
 
 import sqlalchemy as sa
 
-from shadow_router.clients import UNNAMED
-from shadow_router.evidence import CONFIDENT_MARGIN
-from shadow_router.latency import fine_bucket_of
-from shadow_router.records import COMPARED, FAILED, Comparison, Fate, Unit
+from shadow_router.request.clients import UNNAMED
 from shadow_router.store import schema
 from shadow_router.store.adding import add, insert_tuples
 from shadow_router.store.clients import INPUTS, REQUESTS, write_clients
 from shadow_router.store.keeping import first_uncounted, read_kept
 from shadow_router.store.labelling import write_flips
 from shadow_router.store.naming import Names
+from shadow_router.values import (
+    COMPARED,
+    CONFIDENT_MARGIN,
+    FAILED,
+    Comparison,
+    Fate,
+    Unit,
+)
+from shadow_router.verdict.latency import fine_bucket_of
 
 _MINUTE_NS = 60 * 10**9
 #: Databases take so many values in one statement at the least.

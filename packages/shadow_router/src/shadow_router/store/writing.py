@@ -13,10 +13,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from shadow_router.books import Page
-from shadow_router.latency import histogram
-from shadow_router.records import Comparison, Fate, Flow
-from shadow_router.rules import Rules
+from shadow_router.rules.rules import Rules
+from shadow_router.run.books import Page
 from shadow_router.store import migrating, schema
 from shadow_router.store.adding import add, insert_missing, put
 from shadow_router.store.ageing import Ageing
@@ -35,6 +33,8 @@ from shadow_router.store.naming import Names, read_names
 from shadow_router.store.rows import write_discrepancies, write_rows
 from shadow_router.store.samples import Limits, note_history, write_samples
 from shadow_router.store.tallying import write_evidence
+from shadow_router.values import Comparison, Fate, Flow
+from shadow_router.verdict.latency import histogram
 
 
 @dataclass(frozen=True, slots=True)

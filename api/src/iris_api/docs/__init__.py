@@ -1,0 +1,1 @@
+"""What a person reads: OpenAPI and the page; start at `openapi`."""

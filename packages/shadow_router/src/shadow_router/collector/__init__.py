@@ -1,0 +1,1 @@
+"""From a copied exchange to a stored comparison; start at `collector`."""

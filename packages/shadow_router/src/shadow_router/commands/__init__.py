@@ -1,0 +1,1 @@
+"""One module a console command; `shadow_router.cli` is the way in."""

@@ -1,0 +1,1 @@
+"""Two answers to one request, side by side; start at `compare`."""

@@ -1,0 +1,1 @@
+"""Small files: whole from their first moment, mapped, for their owner alone."""

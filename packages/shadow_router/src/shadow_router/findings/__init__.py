@@ -1,0 +1,1 @@
+"""What the evidence says, gathered for page, JSON and bundle; start at `findings`."""

@@ -1,0 +1,1 @@
+"""The report drawn as HTML; start at `page`."""

@@ -1,0 +1,1 @@
+"""What the private port answers: report, controls, labels; start at `report`."""

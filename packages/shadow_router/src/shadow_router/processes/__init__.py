@@ -1,0 +1,1 @@
+"""The processes of one router: supervisor, router, collector; start at `supervisor`."""

@@ -1,0 +1,1 @@
+"""Moving a pin after a PASS, and back; start at `promotion`."""

@@ -1,0 +1,1 @@
+"""What is never kept of a request; start at `redaction`."""

@@ -1,0 +1,1 @@
+"""The clients' side: forward, answer, copy; start at `app`."""

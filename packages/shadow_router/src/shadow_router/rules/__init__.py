@@ -1,0 +1,1 @@
+"""The rule file and what it says; start at `rule_file`."""

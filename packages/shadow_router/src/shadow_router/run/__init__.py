@@ -1,0 +1,1 @@
+"""What the processes of a run share on disk; start at `books`."""

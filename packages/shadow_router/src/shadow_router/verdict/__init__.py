@@ -1,0 +1,1 @@
+"""From sums over comparisons to one verdict; start at `verdict`."""
