@@ -176,6 +176,15 @@ TROUBLE = (
 
 
 @pytest.mark.slow
+def test_stop_is_in_order_when_the_collector_has_just_been_started(live, shadow, start):
+    system = start(live.url, shadow.url)
+    first = system.child("collector")
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: set(system.children()) - {first, system.child("router")})
+    assert system.stop() == 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_books_balance_when_faults_and_signals_come_at_random(live, start, seed):
     order = random.Random(seed).sample(TROUBLE, len(TROUBLE))

@@ -6,8 +6,8 @@ from shadow_router.errors import AnswerUnreadable
 
 #: Codings that can be undone, with what tells zlib which it is.
 _CODINGS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
-#: Of a body undone: a bomb costs no more than this.
-MOST_BYTES = 8 * 1024 * 1024
+#: Of a body undone: a bomb costs the collector no more than a few milliseconds.
+MOST_BYTES = 2 * 1024 * 1024
 
 
 def can_undo(coding: str) -> bool:

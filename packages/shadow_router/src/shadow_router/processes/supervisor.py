@@ -107,6 +107,9 @@ class Supervisor:
         except TimeoutError:
             child.kill()
             code = await child.wait()
+        # One that has just been started ends by the signal itself, and has lost nothing.
+        if code == -signal.SIGTERM:
+            return 0
         if code:
             logger.error("the {} {}", role, _said(code))
         return code
