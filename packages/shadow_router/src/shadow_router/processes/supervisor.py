@@ -107,7 +107,7 @@ class Supervisor:
         except TimeoutError:
             child.kill()
             code = await child.wait()
-        # One that has just been started ends by the signal itself, and has lost nothing.
+        # One that has just been started ends by the signal itself; nothing is lost.
         if code == -signal.SIGTERM:
             return 0
         if code:
