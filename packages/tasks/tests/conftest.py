@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from running import Running, end_all
 
 # They make and use the same environments, .tox/services.
 SERVICES = {
@@ -28,3 +29,10 @@ def alone(request: pytest.FixtureRequest) -> Iterator[None]:
     with Path(".tox/services.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@pytest.fixture(autouse=True)
+def ended() -> Iterator[None]:
+    """Leave nothing running after a test, also where it failed half-way."""
+    yield
+    end_all(Running.started)

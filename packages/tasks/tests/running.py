@@ -1,5 +1,7 @@
 """What several tests of the running system share."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -14,7 +16,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 ROOT = Path(__file__).parents[3]
 SERVICES = [sys.executable, "packages/tasks/services.py"]
@@ -22,6 +24,8 @@ SERVICES = [sys.executable, "packages/tasks/services.py"]
 
 class Running:
     """The processes of one start, its ports, and what it has printed."""
+
+    started: ClassVar[list[Running]] = []
 
     def __init__(
         self,
@@ -55,6 +59,7 @@ class Running:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self.started.append(self)
 
     def wait_for(self, text: str, timeout_s: float = 120) -> None:
         deadline = time.monotonic() + timeout_s
@@ -99,6 +104,18 @@ class Running:
             capture_output=True,
             text=True,
         )
+
+
+def end_all(started: list[Running]) -> None:
+    """Kill what is left of each start, and forget it."""
+    while started:
+        process = started.pop().process
+        for pid in (process.pid, *descendants(process.pid)):
+            # One that somebody has waited for may have given its number to another.
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        process.wait()
 
 
 def get(port: int, path: str) -> bytes:
