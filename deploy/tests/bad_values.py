@@ -6,6 +6,29 @@ IMAGE = "111122223333.dkr.ecr.eu-central-1.amazonaws.com/iris_api"
 DIGEST = "@sha256:" + "1" * 64
 CALLER = {"security_group_id": "sg-1", "port": 8001}
 CERTIFICATE = "arn:aws:acm:eu-central-1:111122223333:certificate/1"
+IMAGE_ENTRY = {"digest": "sha256:" + "1" * 64, "pin": "iris_model==1.0.0"}
+FIRST_VALUES = {
+    "api_keys": "first sha256:" + "1" * 64,
+    "control_keys": "first 0123456789abcdef",
+    "first_api_key": "0123456789abcdef",
+    "store_password": "0123456789abcdef01234567",
+}
+SIZE = {"cpu": 512, "memory_mib": 1024, "min_tasks": 1, "max_tasks": 4}
+NUMBERS = {
+    "keep_images": 20,
+    "log_retention_days": 365,
+    "access_log_days": 30,
+    "requests_per_client": 20000,
+    "latency_ms": 250,
+    "monthly_budget_usd": 300,
+    "anomaly_usd": 20,
+}
+STORE = {
+    "instance_class": "db.m7g.large",
+    "storage_gib": 50,
+    "max_storage_gib": 500,
+    "backup_days": 14,
+}
 
 #: Values that are taken; a row below changes one of them.
 GOOD = {
@@ -73,6 +96,20 @@ GOOD = {
         "log_retention_days": 365,
         "is_protected": True,
         "target_security_group_id": "sg-1",
+    },
+    "stack": {
+        "name": "iris-test",
+        "region": "eu-central-1",
+        "server_name": "iris.example.com",
+        "certificate_arn": CERTIFICATE,
+        "alarm_emails": ["ops@example.com"],
+        "operator_cidrs": [],
+        "images": {role: IMAGE_ENTRY for role in ("live", "shadow", "router")},
+        "first_values": FIRST_VALUES,
+        "cidr_block": "10.1.0.0/16",
+        "sizes": {role: SIZE for role in ("live", "shadow", "router")},
+        "numbers": NUMBERS,
+        "store": STORE,
     },
     "store": {
         "name": "iris-test",
@@ -277,6 +314,46 @@ BAD = [
         "load_balancer",
         {**BALANCER, "arn_suffix": "arn"},
         "load_balancer.arn_suffix must begin with app/",
+    ),
+    ("stack", "name", "x", "name must be 3 to 20 characters"),
+    ("stack", "region", "europe", "region must be a name such as eu-central-1"),
+    ("stack", "server_name", "https://a.b", "server_name must be a name such as"),
+    ("stack", "certificate_arn", "cert", "certificate_arn must be the ARN of"),
+    ("stack", "alarm_emails", [], "alarm_emails must name one address at least"),
+    ("stack", "operator_cidrs", ["me"], "operator_cidrs must be IPv4 blocks"),
+    ("stack", "images", {"live": IMAGE_ENTRY}, "images must have live, shadow and"),
+    (
+        "stack",
+        "images",
+        dict.fromkeys(
+            ("live", "shadow", "router"), {**IMAGE_ENTRY, "digest": "latest"}
+        ),
+        "images must be named by digest",
+    ),
+    (
+        "stack",
+        "first_values",
+        {**FIRST_VALUES, "api_keys": "first 0123456789abcdef"},
+        "first_values.api_keys must be a line",
+    ),
+    ("stack", "cidr_block", "10.1", "cidr_block must be an IPv4 block"),
+    (
+        "stack",
+        "sizes",
+        dict.fromkeys(("live", "shadow", "router"), {**SIZE, "max_tasks": 0}),
+        "sizes must have max_tasks of min_tasks or more",
+    ),
+    (
+        "stack",
+        "numbers",
+        {**NUMBERS, "latency_ms": 0},
+        "numbers must be 1 or more each",
+    ),
+    (
+        "stack",
+        "store",
+        {**STORE, "max_storage_gib": 50},
+        "store.max_storage_gib must be more than storage_gib",
     ),
     ("cost", "monthly_budget_usd", 0, "monthly_budget_usd must be 1 or more"),
     ("cost", "anomaly_usd", 0, "anomaly_usd must be 1 or more"),

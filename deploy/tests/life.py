@@ -170,6 +170,23 @@ def write_report(path, **changes):
     path.write_text(json.dumps({**report, **changes}))
 
 
+def return_to_old_addresses(life, place):
+    """Make the state one of before modules/stack; what stands does not change."""
+    state = json.loads(life.said["state"])
+    state["serial"] += 1
+    for resource in state["resources"]:
+        module = resource["module"].removeprefix("module.stack.")
+        resource["module"] = module.replace("module.store[0]", "module.store")
+    (life.folder.parent / f"{life.environment}.old.tfstate").write_text(
+        json.dumps(state)
+    )
+    terraform(
+        place,
+        *("state", "push", str(life.folder.parent / f"{life.environment}.old.tfstate")),
+        **life.settings,
+    )
+
+
 def live_a_life(name, folder, endpoint):
     """Go through all steps; return what was seen."""
     life = Life(name, copied(folder), endpoint)
@@ -184,6 +201,9 @@ def live_a_life(name, folder, endpoint):
     life.said["output"] = terraform(place, "output", "-json", **life.settings)
     life.said["state"] = terraform(place, "state", "pull", **life.settings)
     life.deploy("again", "plan")
+    return_to_old_addresses(life, place)
+    life.deploy("moved", "plan")
+    life.plans["moved"] = json.loads(terraform(place, "show", "-json", "kept.tfplan"))
     report = life.folder.parent / f"{name}.json"
     write_report(report)
     life.deploy("promote", "promote", "--report", str(report))

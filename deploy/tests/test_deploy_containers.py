@@ -124,7 +124,7 @@ def test_exporter_says_everything_that_a_filter_waits_for(exported):
 
 
 def test_each_pair_of_versions_gets_a_schema_that_its_url_leads_to(tmp_path):
-    main = (DEPLOY / "environments/production/main.tf").read_text()
+    main = (DEPLOY / "modules/stack/main.tf").read_text()
     url = re.search(r'SHADOW_ROUTER_STORE_URL += "(.*)"', main)[1]
     url = url.replace("${local.pair}", "1a2b_3c4d")
     with PostgreSQL() as server:

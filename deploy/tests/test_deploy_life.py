@@ -101,6 +101,14 @@ def test_second_plan_is_empty_after_apply(life):
     assert life.said["again"].endswith("no changes\n")
 
 
+def test_state_of_before_the_stack_is_taken_as_it_is(life):
+    assert life.said["moved"].endswith("no changes\n")
+    found = life.plans["moved"]["resource_changes"]
+    managed = [one for one in found if one["mode"] == "managed"]
+    assert len(managed) > 50
+    assert all("previous_address" in one for one in managed)
+
+
 def test_listeners_are_https_with_tls_1_2_or_newer(life):
     found = {one["Port"]: one for one in life.stood["apply"]["listeners"]}
     assert set(found) == {443, 8443}
@@ -230,7 +238,7 @@ def test_budget_is_that_of_the_environment(lives):
 
 def test_promote_changes_exactly_one_digest(life):
     assert changed_images(life.plans["promote"]) == [
-        "module.live.aws_ecs_task_definition.this"
+        "module.stack.module.live.aws_ecs_task_definition.this"
     ]
     before, after = digests(life.stood["apply"]), digests(life.stood["promote"])
     assert after == {**before, "api-live": {DIGESTS["shadow"]}}
@@ -238,7 +246,7 @@ def test_promote_changes_exactly_one_digest(life):
 
 def test_rollback_changes_exactly_one_digest_and_is_where_it_was(life):
     assert changed_images(life.plans["rollback"]) == [
-        "module.live.aws_ecs_task_definition.this"
+        "module.stack.module.live.aws_ecs_task_definition.this"
     ]
     assert digests(life.stood["rollback"]) == digests(life.stood["apply"])
 

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from terraform_runs import DEPLOY, plugin_arguments, terraform
@@ -17,10 +18,10 @@ def test_everything_is_formatted():
 
 @pytest.mark.parametrize("name", MODULES)
 def test_module_passes_its_own_tests(tmp_path, name):
-    folder = tmp_path / name
-    shutil.copytree(
-        DEPLOY / "modules" / name, folder, ignore=shutil.ignore_patterns(".t*")
-    )
+    # All of them: the stack is made of the others.
+    left_out = shutil.ignore_patterns(".t*")
+    folder = Path(shutil.copytree(DEPLOY / "modules", tmp_path / "m", ignore=left_out))
+    folder /= name
     terraform(folder, "init", *plugin_arguments())
     said = terraform(folder, "test", "-no-color")
     assert re.search(r"Success! [1-9]\d* passed, 0 failed\.", said), said
@@ -52,7 +53,8 @@ def test_environment_is_valid(tmp_path, name):
 def test_environment_holds_module_calls_alone(name):
     text = "".join(p.read_text() for p in (DEPLOY / "environments" / name).glob("*.tf"))
     blocks = set(re.findall(r"^(\w+)\b.*{$", text, re.M))
-    assert blocks == {"terraform", "provider", "locals", "module", "variable", "output"}
+    assert blocks == {"terraform", "provider", "module", "variable", "output", "moved"}
+    assert re.findall(r'^module "(\w+)"', text, re.M) == ["stack"]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -62,7 +64,7 @@ def test_module_has_four_files_and_its_tests(name):
     assert (DEPLOY / "modules" / name / f"{name}.tftest.hcl").exists()
 
 
-@pytest.mark.parametrize("path", sorted(DEPLOY.glob("*/*/variables.tf")), ids=str)
+@pytest.mark.parametrize("path", sorted(DEPLOY.glob("modules/*/variables.tf")), ids=str)
 def test_variable_has_description_type_and_validation(path):
     blocks = re.split(r"^variable ", path.read_text(), flags=re.M)[1:]
     assert blocks
@@ -72,9 +74,21 @@ def test_variable_has_description_type_and_validation(path):
         assert "  validation {" in block or re.search(r"type += bool", block), block
 
 
-def test_environments_differ_in_numbers_alone():
-    first, second = (
-        (DEPLOY / "environments" / name / "variables.tf").read_text()
-        for name in ENVIRONMENTS
+@pytest.mark.parametrize("file", ["variables.tf", "outputs.tf", "moved.tf"])
+def test_environments_differ_in_numbers_alone(file):
+    first, second = (DEPLOY / "environments" / name / file for name in ENVIRONMENTS)
+    assert first.read_text() == second.read_text()
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_environment_hands_on_all_that_it_is_given(name):
+    folder, stack = DEPLOY / "environments" / name, DEPLOY / "modules/stack"
+    given = re.findall(
+        r'^variable "(\w+)"', (folder / "variables.tf").read_text(), re.M
     )
-    assert first == second
+    main = (folder / "main.tf").read_text()
+    handed = re.findall(r"^  (\w+) += var\.(\w+)$", main, re.M)
+    assert handed == [(one, one) for one in given]
+    # Whatever is wrong with one is said by the stack.
+    for one in given:
+        assert f'variable "{one}"' in (stack / "variables.tf").read_text()

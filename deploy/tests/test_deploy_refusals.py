@@ -168,7 +168,7 @@ def plan_of(*changed):
 
         change = {"before": definition(before), "after": definition(after)}
         return {
-            "address": f"module.{name}.aws_ecs_task_definition.this",
+            "address": f"module.stack.module.{name}.aws_ecs_task_definition.this",
             "type": "aws_ecs_task_definition",
             "change": {"actions": ["delete", "create"], **change},
         }

@@ -144,7 +144,10 @@ def first_steps(images: Images) -> list[str]:
     if images.current:
         return []
     nothing = dict.fromkeys(("live", "shadow", "router"), NOTHING_YET)
-    return ["-target=module.registry", f"-var=images={json.dumps(nothing)}"]
+    return [
+        "-target=module.stack.module.registry",
+        f"-var=images={json.dumps(nothing)}",
+    ]
 
 
 def use(terraform: Terraform, images: Images, options: argparse.Namespace) -> None:

@@ -57,7 +57,9 @@ def check_one_digest(plan: dict[str, Any], before: str, after: str) -> None:
         If another one changes, more than one, none, or something is destroyed.
     """
     found = digest_changes(plan)
-    expected = {"module.live.aws_ecs_task_definition.this": ({before}, {after})}
+    expected = {
+        "module.stack.module.live.aws_ecs_task_definition.this": ({before}, {after})
+    }
     if found != expected:
         named = ", ".join(sorted(found)) or "none"
         raise DeployRefused(f"the plan changes the images of {named}, not live's alone")

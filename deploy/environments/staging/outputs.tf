@@ -1,24 +1,24 @@
 output "address" {
   description = "Where the name of the service must lead: a CNAME or an alias record."
-  value       = module.edge.dns_name
+  value       = module.stack.address
 }
 
 output "report_url" {
   description = "Where operators find the report."
-  value       = "https://${var.server_name}:8443"
+  value       = module.stack.report_url
 }
 
 output "repositories" {
   description = "Where images are pushed, by the name of the image."
-  value       = module.registry.urls
+  value       = module.stack.repositories
 }
 
 output "alarms" {
   description = "Every alarm; the runbook explains each."
-  value       = module.observability.alarm_names
+  value       = module.stack.alarms
 }
 
 output "cluster" {
   description = "Where the services run."
-  value       = module.cluster.name
+  value       = module.stack.cluster
 }

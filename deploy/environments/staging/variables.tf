@@ -1,77 +1,39 @@
+# What is handed on to modules/stack, which says what may be in it.
+
 variable "region" {
   description = "Where everything is."
   type        = string
-
-  validation {
-    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
-    error_message = "region must be a name such as eu-central-1."
-  }
 }
 
 variable "server_name" {
   description = "Name that clients call, which the certificate is for."
   type        = string
-
-  validation {
-    condition     = can(regex("^[a-z0-9-]+(\\.[a-z0-9-]+)+$", var.server_name))
-    error_message = "server_name must be a name such as iris.example.com."
-  }
 }
 
 variable "certificate_arn" {
   description = "Certificate of server_name, in the same region."
   type        = string
-
-  validation {
-    condition     = can(regex("^arn:aws[a-z-]*:acm:", var.certificate_arn))
-    error_message = "certificate_arn must be the ARN of a certificate in ACM."
-  }
 }
 
 variable "alarm_emails" {
   description = "Who is told of alarms and of cost."
   type        = list(string)
-
-  validation {
-    condition     = length(var.alarm_emails) > 0
-    error_message = "alarm_emails must name one address at least: an alarm that nobody hears is none."
-  }
 }
 
 variable "operator_cidrs" {
   description = "Addresses that may see the report; empty for nobody."
   type        = list(string)
-
-  validation {
-    condition     = alltrue([for block in var.operator_cidrs : can(cidrhost(block, 0))])
-    error_message = "operator_cidrs must be IPv4 blocks such as 203.0.113.0/24."
-  }
 }
 
 variable "images" {
   description = "Digest of each image, and the pin of the model that is in it; `tox run -e deploy` writes it."
   type        = map(object({ digest = string, pin = string }))
-
-  validation {
-    condition     = length(setsubtract(["live", "shadow", "router"], keys(var.images))) == 0
-    error_message = "images must have live, shadow and router: run `tox run -e deploy -- ENV use ROLE DIGEST`."
-  }
-
-  validation {
-    condition     = alltrue([for image in values(var.images) : can(regex("^sha256:[0-9a-f]{64}$", image.digest))])
-    error_message = "images must be named by digest, sha256: and 64 hexadecimal digits, never by a tag such as latest."
-  }
 }
 
 variable "first_values" {
   description = "What the secrets hold at first; `tox run -e deploy` makes them up and never shows them."
   type        = object({ api_keys = string, control_keys = string, first_api_key = string, store_password = string })
   ephemeral   = true
-
-  validation {
-    condition     = can(regex("^[A-Za-z0-9._-]+ sha256:[0-9a-f]{64}$", var.first_values.api_keys))
-    error_message = "first_values.api_keys must be a line as `iris-api key NAME` prints it: a name and a sha256."
-  }
 }
 
 variable "is_protected" {
