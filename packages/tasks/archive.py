@@ -58,6 +58,8 @@ def read_members(content: bytes) -> dict[str, bytes]:
     _check_names([entry.filename for entry in entries])
     if sum(entry.file_size for entry in entries) > MAXIMUM_BYTES:
         raise Refused(f"it unpacks to more than {MAXIMUM_BYTES:,} bytes")
+    if sum(entry.compress_size for entry in entries) > len(content):
+        raise Refused("its directory is not all that is in the archive")
     packed = [_packed(content, entry) for entry in entries]
     if _written(entries, packed) != content:
         raise Refused("its directory is not all that is in the archive")

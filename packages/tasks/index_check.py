@@ -22,9 +22,11 @@ def check_index(root: Path) -> None:
     """Raise Refused unless every file of an index is a good wheel or its SBOM."""
     for path in sorted(root.rglob("*")):
         unit, is_wheel = path.parent.name, path.suffix == ".whl"
+        if path.is_symlink():
+            raise Refused(f"{path} has no place in the index")
         if path in (root / "README.md", *(root / name for name in UNITS)):
             continue
-        if path.parent.parent != root or unit not in UNITS or path.is_symlink():
+        if path.parent.parent != root or unit not in UNITS:
             raise Refused(f"{path} has no place in the index")
         if is_wheel and check_wheel(path.name, path.read_bytes()).name != unit:
             raise Refused(f"{path} lies in the folder of another unit")

@@ -41,11 +41,17 @@ class Registry:
     patience_s: float = PATIENCE_S
 
     def __post_init__(self) -> None:
-        where = urlsplit(self.url)
-        if where.scheme not in ("http", "https") or not where.hostname:
-            raise Refused(f"{self.url!r} is not the URL of a registry: https://…")
-        if where.username or where.password:
+        # Whatever was meant as a URL may hold a secret: no part of it is said.
+        if "@" in self.url or "?" in self.url or "#" in self.url:
             raise Refused("a URL with a password is logged: use TWINE_PASSWORD")
+        try:
+            where = urlsplit(self.url)
+            is_url = where.scheme in ("http", "https") and bool(where.hostname)
+            is_url = is_url and where.port != 0
+        except ValueError:
+            is_url = False
+        if not is_url:
+            raise Refused("that is not the URL of a registry, such as https://…")
 
     def __str__(self) -> str:
         return self.url
@@ -139,8 +145,8 @@ class Registry:
 def _reason(output: str) -> str:
     """Return what twine says at its end, which it colours and wraps, in one line."""
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output).rstrip()
-    last = plain.split("ERROR")[-1] if "ERROR" in plain else plain.splitlines()[-1]
-    return " ".join(last.split())[-200:]
+    *_, last = plain.split("ERROR") if "ERROR" in plain else ["", *plain.splitlines()]
+    return " ".join(last.split())[-200:] or "twine ended without a word"
 
 
 def _version_of(filename: str) -> Version:

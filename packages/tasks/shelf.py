@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bundle import Bundle
 from drafts import DRAFT, place
-from packaging.utils import parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from refusal import Refused
 from versions import Version, parse_version
 
@@ -28,7 +28,7 @@ class Shelf:
     def wheels(self, name: str) -> dict[Version, Path]:
         """Return the published wheels of a unit by their version."""
         found = (self.root / name).glob("*.whl")
-        return {parse_version(str(parse_wheel_filename(w.name)[1])): w for w in found}
+        return {_version_of(wheel): wheel for wheel in found}
 
     def versions(self, name: str) -> list[Version]:
         """Return the published versions of a unit."""
@@ -87,3 +87,10 @@ def _place(file: Path, folder: Path) -> Path:
 def _published(file: Path) -> Refused:
     reason = f"{file} is published and never changes"
     return Refused(f"{reason}: raise the version to publish again")
+
+
+def _version_of(wheel: Path) -> Version:
+    try:
+        return parse_version(str(parse_wheel_filename(wheel.name)[1]))
+    except InvalidWheelFilename:
+        raise Refused(f"{wheel} has not the name of a wheel") from None

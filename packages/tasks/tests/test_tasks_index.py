@@ -42,6 +42,10 @@ def test_index_is_good_when_a_publisher_was_killed(index: Path) -> None:
         (lambda i: (i / MODEL / "deep").mkdir(), "neither a wheel nor the SBOM"),
         (lambda i: (i / MODEL / "x.tar.gz").touch(), "neither a wheel nor the SBOM"),
         (lambda i: (i / MODEL / "x.whl").symlink_to(GOOD), "has no place in the"),
+        (
+            lambda i: (i / MODEL).symlink_to((i / MODEL).rename(i.parent / "m")),
+            "has no place in the",
+        ),
         (lambda i: (i / MODEL / SBOM).write_text("{}"), "is not as publish writes it"),
         (
             lambda i: shutil.copy(

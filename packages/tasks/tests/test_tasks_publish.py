@@ -136,7 +136,7 @@ def test_publish_places_nothing_when_the_registry_is_empty_text(
 ) -> None:
     before = index_of(tree)
     said = refused(tree, UNIT, "--from", str(bundle), "--to", "")
-    assert said == "'' is not the URL of a registry: https://…"
+    assert said == "that is not the URL of a registry, such as https://…"
     assert index_of(tree) == before
 
 
@@ -282,7 +282,7 @@ def test_publish_refuses_when_the_bundle_is_of_another_unit(
     ("arguments", "says"),
     [
         (["lily_model"], "'lily_model' is not a released unit: iris_model, shadow"),
-        ([UNIT, "--to", "nowhere"], "'nowhere' is not the URL of a registry"),
+        ([UNIT, "--to", "nowhere"], "that is not the URL of a registry"),
         ([UNIT, "--to", "http:///x"], "is not the URL of a registry"),
         ([UNIT, "--build-only", "docs"], "docs is there and not empty"),
     ],

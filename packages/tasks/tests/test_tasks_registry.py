@@ -123,7 +123,11 @@ def test_registry_is_refused_when_nobody_listens() -> None:
     [
         ("ftp://example.org/", "is not the URL of a registry"),
         ("pypi", "is not the URL of a registry"),
+        ("https://[x", "is not the URL of a registry"),
+        ("https://x:port/", "is not the URL of a registry"),
         ("https://me:secret@example.org/", "a URL with a password is logged"),
+        ("htps://me:secret@example.org/", "a URL with a password is logged"),
+        ("https://example.org/?token=secret", "a URL with a password is logged"),
     ],
 )
 def test_registry_is_refused_when_its_url_is_not_one(url: str, says: str) -> None:
