@@ -119,7 +119,7 @@ def test_private_path_is_on_the_one_port_when_there_is_no_other(server):
 @pytest.mark.slow
 def test_no_request_goes_unanswered_when_both_ports_are_drained(tmp_path):
     private_port = free_port()
-    outcomes = []
+    answered, lost = [0] * 10, [0] * 10
     with start_server(
         IRIS_API_RECORDS=str(tmp_path / "records.jsonl"),
         IRIS_API_PRIVATE_PORT=str(private_port),
@@ -127,22 +127,24 @@ def test_no_request_goes_unanswered_when_both_ports_are_drained(tmp_path):
         asked = [(server.port, "POST", "/v1/predict", BODY, JSON)]
         asked += [(private_port, "GET", "/docs", None, {})]
         clients = [
-            threading.Thread(target=ask_until_closed, args=(*one, outcomes))
-            for one in asked * 5
+            threading.Thread(target=ask_until_closed, args=(*one, at, answered, lost))
+            for at, one in enumerate(asked * 5)
         ]
         for client in clients:
             client.start()
-        time.sleep(0.5)
+        # Every one of them is in the middle of asking when the drain begins.
+        deadline = time.monotonic() + 60
+        while min(answered) <= 5 and time.monotonic() < deadline:
+            time.sleep(0.05)
         assert server.stop() == 0
         for client in clients:
             client.join()
-    assert [lost for _, lost in outcomes] == [0] * 10
-    assert min(answered for answered, _ in outcomes) > 5
+    assert lost == [0] * 10
+    assert min(answered) > 5
 
 
-def ask_until_closed(port, method, path, body, headers, outcomes):
-    """Ask over kept-alive connections until refused; count what is lost."""
-    answered = lost = 0
+def ask_until_closed(port, method, path, body, headers, at, answered, lost):
+    """Ask over kept-alive connections until refused; count answers and losses."""
     while True:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
@@ -156,12 +158,11 @@ def ask_until_closed(port, method, path, body, headers, outcomes):
                 response = connection.getresponse()
                 assert response.read() and response.status == 200
             except (OSError, http.client.HTTPException):
-                lost += 1
+                lost[at] += 1
                 break
-            answered += 1
+            answered[at] += 1
             closing = response.headers["Connection"] == "close"
         connection.close()
-    outcomes.append((answered, lost))
 
 
 @pytest.mark.parametrize(
