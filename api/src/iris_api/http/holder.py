@@ -1,8 +1,4 @@
-"""
-Who holds a port, as far as the system tells: for the line that says it is taken.
-"""
-
-from __future__ import annotations
+"""Who holds a port, as far as the system tells: for the line that says it is taken."""
 
 import contextlib
 import socket
