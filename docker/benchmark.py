@@ -22,11 +22,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "api/benchmarks"), str(ROOT / "packages/tasks")]
-
-from engine_client import docker, inspect  # noqa: E402
-from load import SERVER_CORE, Figures, Server, load, running  # noqa: E402
+from tasks.measure.load import SERVER_CORE, Figures, Server, load, running
+from tasks.system.engine_client import docker, inspect
 
 PORT, PATH = 8001, "/v1/predict"
 CONNECTIONS = 16

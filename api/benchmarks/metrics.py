@@ -23,9 +23,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from load import Figures, Server, load, running
-
 from iris_api.predict.predictor import load_predictor
+from tasks.measure.load import Figures, Server, load, running
 
 CONNECTIONS = 16
 SCRAPE_S = 5

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from load import Server
+from tasks.measure.load import Server
 
 ENVIRONMENTS = Path(".tox/bench-peers")
 

@@ -21,10 +21,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from load import Figures, Server, load, running
 from peers import PEERS, prepare_peer
 
 from iris_api.predict.predictor import load_predictor
+from tasks.measure.load import Figures, Server, load, running
 
 HERE = Path(__file__).parent
 COLUMNS = f"{'req/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'CPU s/1000':>11} {'MB':>5}"

@@ -1,16 +1,9 @@
 """Fixtures: a real server of the installed model, on a port of its own."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-# pytest's importlib mode leaves this folder off the path.
-sys.path.insert(0, str(Path(__file__).parent))
-
-from api_container import start_container  # noqa: E402
-from api_server import start_server  # noqa: E402
-from page_browser import open_browser  # noqa: E402
+from api_container import start_container
+from api_server import start_server
+from page_browser import open_browser
 
 
 def pytest_addoption(parser):

@@ -61,7 +61,7 @@ class Life:
         """Run the command of a step; keep what it says and what stands then."""
         began = time.monotonic()
         done = subprocess.run(
-            [sys.executable, "packages/tasks/deploy.py", self.environment, *arguments],
+            [sys.executable, "-m", "tasks.deploy.deploy", self.environment, *arguments],
             cwd=self.folder,
             env=self.settings,
             capture_output=True,
@@ -121,7 +121,7 @@ def cloud():
 
 def copied(folder):
     """Copy what the commands need into a repository of its own."""
-    for name in ("api/requirements", "api/CHANGELOG.md", "deploy", "packages/tasks"):
+    for name in ("api/requirements", "api/CHANGELOG.md", "deploy"):
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():

@@ -12,9 +12,9 @@ import pytest
 from router_postgresql import PASSWORD, USER, PostgreSQL
 from terraform_runs import DEPLOY
 
-from deploy import first_values
 from iris_api.access.keys import read_keys
 from shadow_router.private.controls import read_keys as read_control_keys
+from tasks.deploy.deploy import first_values
 
 PREPARE = DEPLOY / "modules/http_service/prepare.py"
 EXPORT = DEPLOY / "modules/observability/export.py"

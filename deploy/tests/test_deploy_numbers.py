@@ -1,16 +1,12 @@
 """The runbook's figures are those that the scripts compute."""
 
 import re
-import sys
 
+import capacity
+import numbers_of_the_runbook as numbers
 import pytest
+import year
 from terraform_runs import DEPLOY
-
-sys.path.insert(0, str(DEPLOY))
-
-import capacity  # noqa: E402
-import numbers_of_the_runbook as numbers  # noqa: E402
-import year  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import re
 import pytest
 from terraform_runs import DEPLOY
 
-import deploy
+from tasks.deploy import deploy
 
 
 @pytest.mark.parametrize(("ci", "kept"), [("true", False), ("", True)])

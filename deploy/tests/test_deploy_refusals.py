@@ -6,9 +6,11 @@ import shutil
 import subprocess
 import time
 
-import deployed_images
 import pytest
-from deployed_images import (
+from terraform_runs import DEPLOY
+
+from tasks.deploy import deployed_images
+from tasks.deploy.deployed_images import (
     DeployRefused,
     Images,
     check_pins,
@@ -16,9 +18,8 @@ from deployed_images import (
     read_images,
     write_all,
 )
-from deployed_plan import check_one_digest
-from deployed_verdict import check_verdict
-from terraform_runs import DEPLOY
+from tasks.deploy.deployed_plan import check_one_digest
+from tasks.deploy.deployed_verdict import check_verdict
 
 OLD = "iris_model==1.0.0 --hash=sha256:" + "a" * 64
 NEW = "iris_model==1.1.0 --hash=sha256:" + "b" * 64

@@ -162,7 +162,9 @@ def draw_graph(
     graph = card.inset_axes((0.12, foot, 0.84, 1 - foot - 0.42 / inches))
     for at, line in enumerate(lines):
         colour = COLOURS[at % len(COLOURS)]
-        graph.plot(line.times, line.values, color=colour, lw=1.6, label=line.name)
+        # Its stubs know numbers alone.
+        times: Any = line.times
+        graph.plot(times, line.values, color=colour, lw=1.6, label=line.name)
     most = max(max(line.values) for line in lines)
     top = 1.15 * (most or limit or 1.0)
     if limit is not None and not 0 < most < limit / 4:
@@ -171,9 +173,13 @@ def draw_graph(
     graph.set_ylim(0, top)
     graph.yaxis.set_major_formatter(FuncFormatter(lambda v, _: shown(v, unit)))
     graph.yaxis.set_major_locator(MaxNLocator(4))
-    locator = AutoDateLocator(minticks=3, maxticks=6)
+    locator = AutoDateLocator(  # type: ignore[no-untyped-call]
+        minticks=3, maxticks=6
+    )
     graph.xaxis.set_major_locator(locator)
-    formatter = ConciseDateFormatter(locator, show_offset=False)
+    formatter = ConciseDateFormatter(  # type: ignore[no-untyped-call]
+        locator, show_offset=False
+    )
     graph.xaxis.set_major_formatter(formatter)
     graph.tick_params(labelsize=8, colors=SOFT, length=0)
     graph.grid(color=LINE, lw=0.8)

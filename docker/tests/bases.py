@@ -4,7 +4,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from engine_client import CLIENT
+from tasks.system.engine_client import CLIENT
 
 SUITE = "bookworm"
 PACKAGES = {

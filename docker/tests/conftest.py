@@ -1,21 +1,18 @@
 """Engine, images and a running system, made once for all tests."""
 
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bases import make_base
+from engine import engine
+from stack import Stack
+from traffic_beside import Traffic
+
+from tasks.system.images import build, images, prepare
 
 ROOT = Path(__file__).parents[2]
-# pytest's importlib mode leaves these folders off the path.
-sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "packages/tasks/tests")]
-
-from bases import make_base  # noqa: E402
-from engine import engine  # noqa: E402
-from images import build, images, prepare  # noqa: E402
-from stack import Stack  # noqa: E402
-from traffic_beside import Traffic  # noqa: E402
 
 _seconds: dict[str, float] = defaultdict(float)
 

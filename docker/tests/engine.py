@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine_client import CLIENT
+from tasks.system.engine_client import CLIENT
 
 # Layers are kept from run to run.
 LAYERS = Path(".tox/engine")

@@ -11,8 +11,9 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from engine_client import docker, inspect
 from running import free_port
+
+from tasks.system.engine_client import docker, inspect
 
 DOCKER_FOLDER = Path("docker")
 COPIED = ("compose.yaml", "replace.py", "prometheus", "grafana")

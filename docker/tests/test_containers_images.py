@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from engine_client import docker, inspect
-from image_sbom import check_sbom, make_sbom
-from images import CannotBuild, build, images, layers, main, prepare
+
+from tasks.system.engine_client import docker, inspect
+from tasks.system.image_sbom import check_sbom, make_sbom
+from tasks.system.images import CannotBuild, build, images, layers, main, prepare
 
 MB = 1e6
 # Run by the Python of an image; prints what should not be in it.

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from engine_client import CLIENT, docker, inspect
 from stack import Stack, wait_until
+
+from tasks.system.engine_client import CLIENT, docker, inspect
 
 SERVICES = ["api-live", "api-shadow", "router", "collector"]
 METADATA = "169.254.169.254"

@@ -6,10 +6,11 @@ import sqlite3
 import subprocess
 from pathlib import Path
 
-from engine_client import CLIENT, docker, inspect
-from images import Image, build
 from stack import Stack, status, wait_until
 from traffic_beside import Traffic
+
+from tasks.system.engine_client import CLIENT, docker, inspect
+from tasks.system.images import Image, build
 
 
 def rebuilt(context: Path, base: str, note: str) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 from bases import make_base
-from engine_client import CLIENT, docker
 from stack import Stack, get_json, status, wait_until
 from traffic_beside import Traffic
+
+from tasks.system.engine_client import CLIENT, docker
 
 PASSWORD = "of-a-test-alone"
 STORE = f"postgresql+psycopg://shadow_router:{PASSWORD}@postgresql/shadow_router"

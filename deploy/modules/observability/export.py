@@ -17,10 +17,11 @@ PERIOD_S = float(os.environ.get("PERIOD_S", "60"))
 LOST = ("dropped_", "internal_error")
 
 
-def read():
+def read() -> tuple[dict[str, float], set[str], float]:
     with urllib.request.urlopen(URL, timeout=10) as answer:
         text = answer.read().decode()
-    fates, states, queue = {}, set(), 0.0
+    fates: dict[str, float] = {}
+    states, queue = set[str](), 0.0
     for family in text_string_to_metric_families(text):
         for name, labels, value, *_ in family.samples:
             if name == "shadow_requests_total":
@@ -32,7 +33,7 @@ def read():
     return fates, states, queue
 
 
-def share_lost(before, now):
+def share_lost(before: dict[str, float], now: dict[str, float]) -> float:
     new = {fate: n - before.get(fate, 0) for fate, n in now.items()}
     due = sum(n for fate, n in new.items() if not fate.startswith("skipped_"))
     lost = sum(n for fate, n in new.items() if fate.startswith(LOST))

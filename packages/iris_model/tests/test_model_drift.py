@@ -2,11 +2,19 @@
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from drift import (
+    FEATURE_CHANGES,
+    SEED,
+    World,
+    detection_of_feature,
+    detection_of_mix,
+    false_alarms_of_model,
+    false_alarms_of_tables,
+)
 from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as tables
@@ -27,18 +35,6 @@ from iris_model.drift_tally import DriftTally
 from iris_model.errors import RecordsUnusable
 from iris_model.reference import Quantiles, count_cells, find_quantiles
 from iris_model.validation import Matrix
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-
-from drift import (  # noqa: E402
-    FEATURE_CHANGES,
-    SEED,
-    World,
-    detection_of_feature,
-    detection_of_mix,
-    false_alarms_of_model,
-    false_alarms_of_tables,
-)
 
 VERSION = iris_model.__version__
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[3]
+TASKS = ROOT / "packages/tasks/src/tasks"
 WHEELS = sorted((ROOT / "packages/index/iris_model").glob("*.whl"))
 #: The version of the model that others are compared with.
 NEWEST = max((wheel.name.split("-")[1] for wheel in WHEELS), key=Version)
@@ -95,13 +96,19 @@ def tell(tree: Path, changelog: str, news: str) -> None:
     path.write_text(text.replace(heading, f"{heading}\n{news}\n", 1))
 
 
+def module_of(task: str) -> str:
+    """Return the module that a task is, in whichever room."""
+    (path,) = TASKS.rglob(f"{task}.py")
+    return ".".join(path.relative_to(TASKS.parent).with_suffix("").parts)
+
+
 def task(
     tree: Path, script: str, *arguments: str, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run one of the scripts of a tree in it."""
+    """Run a task on a tree."""
     kept = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH"}}
     return subprocess.run(
-        [sys.executable, f"packages/tasks/{script}.py", *arguments],
+        [sys.executable, "-m", module_of(script), *arguments],
         cwd=tree,
         env={**kept, "PYTHONDONTWRITEBYTECODE": "1", **settings},
         capture_output=True,

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 ROOT = Path(__file__).parents[3]
-SERVICES = [sys.executable, "packages/tasks/services.py"]
+SERVICES = [sys.executable, "-m", "tasks.system.services"]
 
 
 class Running:

@@ -4,11 +4,11 @@ import http.client
 from contextlib import closing
 from pathlib import Path
 
-import addresses
 import pytest
-import services
-from environments import CannotStart
 from running import Running
+
+from tasks.system import addresses, services
+from tasks.system.environments import CannotStart
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,10 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from archive import read_members
 from hostile import GOOD, adding, members, packed, plain
-from refusal import Refused
+
+from tasks.refusal import Refused
+from tasks.wheels.archive import read_members
 
 WHOLE = GOOD.read_bytes()
 FIRST = "iris_model/__init__.py"

@@ -4,10 +4,10 @@ import subprocess
 import sys
 
 import pytest
-from arguments import given
-from release_tree import ROOT
+from release_tree import ROOT, TASKS, module_of
 
-TASKS = ROOT / "packages/tasks"
+from tasks.arguments import given
+
 # Started by other tasks alone, never by people or workflows.
 INNER = {"mutant.py", "traffic.py"}
 
@@ -29,7 +29,7 @@ def test_empty_argument_ends_with_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["packages/tasks/publish.py", *arguments])
+    monkeypatch.setattr(sys, "argv", ["publish.py", *arguments])
     with pytest.raises(SystemExit) as ended:
         given()
     said = capsys.readouterr()
@@ -46,7 +46,7 @@ def test_arguments_are_returned_as_they_are(
 
 
 def test_every_task_reads_its_arguments_so() -> None:
-    readers = {path.name for path in TASKS.glob("*.py") if "argv" in path.read_text()}
+    readers = {path.name for path in TASKS.rglob("*.py") if "argv" in path.read_text()}
     assert readers - INNER == {"arguments.py"}
 
 
@@ -76,7 +76,7 @@ def test_every_task_reads_its_arguments_so() -> None:
 )
 def test_task_refuses_an_empty_argument(command: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, str(TASKS / f"{command[0]}.py"), *command[1:]],
+        [sys.executable, "-m", module_of(command[0]), *command[1:]],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import blame
 import pytest
-from environments import CannotStart
 from running import after_preparing, free_port
 
 from shadow_router.compare.comparisons import comparison_of
 from shadow_router.rules.rules import DEFAULT
 from shadow_router.store import Batch, Store
 from shadow_router.values import Comparison, Exchange, Observation
+from tasks.measure import blame
+from tasks.system.environments import CannotStart
 
 ROOT = Path(__file__).parents[3]
 ROW = {
@@ -33,7 +33,7 @@ def step(name: str, **columns: list[float]) -> dict[str, Any]:
 
 def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "packages/tasks/blame.py", *arguments],
+        [sys.executable, "-m", "tasks.measure.blame", *arguments],
         cwd=ROOT,
         env=os.environ | {"SHADOW_ROUTER_DATA_DIR": str(directory)},
         capture_output=True,

@@ -1,6 +1,5 @@
 """Bundles and the embedded index: digests that hold, files that never change."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -8,10 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-from bundle import Bundle, digest, read_bundle, write_bundle
-from refusal import Refused
 from release_tree import ROOT, WHEELS
-from shelf import Shelf
+
+from tasks.refusal import Refused
+from tasks.wheels.bundle import Bundle, digest, read_bundle, write_bundle
+from tasks.wheels.shelf import Shelf
 
 
 def test_bundle_is_refused_when_the_wheel_changed_while_it_was_tested(
@@ -61,9 +61,9 @@ def test_pin_names_a_published_wheel_by_its_hash(role: str) -> None:
 PUBLISH = """\
 import sys, time
 from pathlib import Path
-from bundle import Bundle
-from refusal import Refused
-from shelf import Shelf
+from tasks.wheels.bundle import Bundle
+from tasks.refusal import Refused
+from tasks.wheels.shelf import Shelf
 root, wheel, start = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
 time.sleep(max(0, start - time.time()))
 try:
@@ -77,11 +77,9 @@ def publishers(index: Path, wheels: list[Path]) -> list[tuple[int, str]]:
     """Start a process for each wheel, have them publish at once, say how they ended."""
     start = str(time.time() + 1.5)
     command = [sys.executable, "-c", PUBLISH, str(index)]
-    folder = str(ROOT / "packages/tasks")
     running = [
         subprocess.Popen(
             [*command, str(wheel), start],
-            env={**os.environ, "PYTHONPATH": folder},
             stderr=subprocess.PIPE,
             text=True,
         )

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from conditions import faults, main, what_is_wrong
+
+from tasks.checks.conditions import faults, main, what_is_wrong
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from building import build
-from declared import check_declared
-from refusal import Refused
 from release_tree import ROOT
-from units import find_unit, source_version
-from verifier import Contents, check_wheel
+
+from tasks.refusal import Refused
+from tasks.release.building import build
+from tasks.wheels.declared import check_declared
+from tasks.wheels.units import find_unit, source_version
+from tasks.wheels.verifier import Contents, check_wheel
 
 # A wheel is built for them.
 pytestmark = pytest.mark.slow

@@ -54,7 +54,12 @@ def test_tox_env_has_one_line_of_description(env: str) -> None:
 
 def test_only_the_model_names_a_measurement_or_a_species() -> None:
     domain = re.compile(r"sepal|petal|setosa|versicolor|virginica", re.I)
-    reusable = ("api/src/", "packages/shadow_router/src/", "packages/tasks/", "docker/")
+    reusable = (
+        "api/src/",
+        "packages/shadow_router/src/",
+        "packages/tasks/src/",
+        "docker/",
+    )
     for name in TRACKED:
         if name.startswith(reusable) and "/tests/" not in name:
             assert not domain.search((ROOT / name).read_text()), name

@@ -43,7 +43,7 @@ def command_of(pid: int) -> str:
 
 
 def services_of(running: Running) -> int:
-    """Return the process that `python packages/tasks/services.py` is."""
+    """Return the process that `python -m tasks.system.services` is."""
     everyone = [running.process.pid, *descendants(running.process.pid)]
     return next(p for p in everyone if command_of(p).startswith(" ".join(SERVICES)))
 
@@ -191,7 +191,7 @@ def test_services_of_a_replay_end_when_it_is_killed(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     replaying = subprocess.Popen(
-        [sys.executable, "packages/tasks/replay.py", "--show", "pass"],
+        [sys.executable, "-m", "tasks.measure.replay", "--show", "pass"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

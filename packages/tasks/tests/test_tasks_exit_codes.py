@@ -4,19 +4,17 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-import exit_codes
 import pytest
-import refusal
+from release_tree import ROOT, TASKS, module_of
 
-ROOT = Path(__file__).parents[3]
-TASKS = ROOT / "packages" / "tasks"
+from tasks import exit_codes, refusal
+
 # They belong to a task, which says how they ended.
 CHILDREN = {"lifeline", "mutant", "pipeline_steps"}
 SCRIPTS = sorted(
     path.stem
-    for path in TASKS.glob("*.py")
+    for path in TASKS.rglob("*.py")
     if "__main__" in path.read_text() and path.stem not in CHILDREN
 )
 ARGUMENTS = {
@@ -31,8 +29,7 @@ PLANTED = """
 import argparse, pathlib, runpy, subprocess, sys, tempfile, threading
 script = sys.argv[1]
 sys.argv = sys.argv[1:]
-sys.path[0:0] = [str(pathlib.Path(script).parent)]
-import exit_codes
+from tasks import exit_codes
 whole = exit_codes.exit_code
 def planted(*arguments, **named):
     if threading.current_thread() is not threading.main_thread():
@@ -50,7 +47,7 @@ def with_a_bug(name, run, codes):
         setattr(thing, attribute, planted)
     return whole(name, run, codes)
 exit_codes.exit_code = with_a_bug
-runpy.run_path(script, run_name="__main__")
+runpy.run_module(script, run_name="__main__", alter_sys=True)
 """
 
 
@@ -58,7 +55,7 @@ def run(script, what, **settings):
     return subprocess.run(
         [
             *(sys.executable, "-c", PLANTED.format(what=what)),
-            *(f"packages/tasks/{script}.py", *ARGUMENTS.get(script, [])),
+            *(module_of(script), *ARGUMENTS.get(script, [])),
         ],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
@@ -89,7 +86,7 @@ def test_output_that_is_lost_is_no_finding(script: str) -> None:
 
 @pytest.mark.parametrize("script", ["replay", "publish", "images", "services"])
 def test_wrong_usage_is_no_finding(script: str) -> None:
-    command = [sys.executable, f"packages/tasks/{script}.py", "--nonsense"]
+    command = [sys.executable, "-m", module_of(script), "--nonsense"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 64
     assert "Traceback" not in done.stderr

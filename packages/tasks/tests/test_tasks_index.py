@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from hostile import GOOD, NAME, adding
-from index_check import check_index
-from refusal import Refused
 from release_tree import ROOT
+
+from tasks.checks.index_check import check_index
+from tasks.refusal import Refused
 
 MODEL = "iris_model"
 BUILD_TAGGED = "iris_model-1.2.1-999-py3-none-any.whl"

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from hostile import GOOD, adding
-from installs import (
+from release_tree import ROOT, copy_tree
+
+from tasks.checks.installs import (
     faults,
     faults_of_requirements,
     faults_of_text,
@@ -14,7 +16,6 @@ from installs import (
     faults_of_workflow,
     own_distributions,
 )
-from release_tree import ROOT, copy_tree
 
 OWN = own_distributions(ROOT)
 HASH = "--hash=sha256:" + "0" * 64
@@ -34,6 +35,13 @@ deps =
 package = skip
 [testenv:packaged]
 deps = {[testenv:locked]deps}
+[testenv:built]
+package_env = .pkg-hashed
+deps = {[testenv:locked]deps}
+[testenv:.pkg-hashed]
+set_env =
+    UV_CONSTRAINT = locked.txt
+    UV_REQUIRE_HASHES = 1
 """
 JOB = """\
 jobs:
@@ -150,6 +158,7 @@ HASHED_TOX = "python -m pip install --require-hashes -r tox.txt"
         ("contents: read", "pip install x ${{ secrets.TOKEN }}", True),
         ("id-token: write", HASHED_TOX, False),
         ("id-token: write", "tox run -e locked -- x", False),
+        ("id-token: write", "tox run -e built", False),
         ("id-token: write", "tox run -e empty", False),
         ("contents: read", "python -m pip install tox==4.67.15", False),
     ],
@@ -174,7 +183,7 @@ def test_job_is_refused_when_nobody_says_what_it_may() -> None:
         ("docker/api.Dockerfile", "RUN pip install iris_model==1.0.0"),
         ("deploy/host/site.yml", "# pip download iris_model"),
         ("packages/tasks/requirements/publish.in", "shadow_router"),
-        ("packages/tasks/blame.py", "X = 'iris_model[train]==1.0.0'"),
+        ("packages/tasks/src/tasks/measure/blame.py", "X = 'iris_model[train]==1.0.0'"),
         (".ci/run", "pip install iris_api"),
     ],
 )

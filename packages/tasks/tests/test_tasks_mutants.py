@@ -2,11 +2,12 @@
 
 import re
 
-import detection
 import numpy as np
 import pytest
-from mutants import MUTANTS
-from spoiling import INPUTS, Model, answering, draw_traffic
+
+from tasks.measure import detection
+from tasks.measure.mutants import MUTANTS
+from tasks.measure.spoiling import INPUTS, Model, answering, draw_traffic
 
 PAGE = detection.DOCUMENT.read_text()
 ROWS = dict(re.findall(r"^\| ([^|]+) \| (.+) \|$", PAGE, re.M)[1:])

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import notebooks
 import pytest
+
+from tasks.checks import notebooks
 
 
 @pytest.fixture

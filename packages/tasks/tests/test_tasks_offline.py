@@ -7,9 +7,10 @@ import sys
 import zipfile
 from pathlib import Path
 
-import environments
 import pytest
 from running import ROOT, Running, health
+
+from tasks.system import environments
 
 # Its own network, of which loopback is all there is.
 NOWHERE = (
@@ -51,7 +52,7 @@ def test_second_replay_needs_no_network(tmp_path: Path) -> None:
     for number in (1, 2):
         before = NOWHERE if number == 2 else ()
         done = subprocess.run(
-            [*before, sys.executable, "packages/tasks/replay.py", "--show", "fail"],
+            [*before, sys.executable, "-m", "tasks.measure.replay", "--show", "fail"],
             cwd=ROOT,
             env=alone(tmp_path) if number == 2 else None,
             capture_output=True,
@@ -78,7 +79,7 @@ def test_changed_source_is_built_and_installed_without_a_network(
         done = subprocess.run(
             [*NOWHERE, sys.executable, "-c", code],
             cwd=tmp_path,
-            env={**alone(tmp_path), "PYTHONPATH": str(ROOT / "packages/tasks")},
+            env=alone(tmp_path),
             capture_output=True,
             text=True,
         )

@@ -16,17 +16,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from building import build
-from bundle import Bundle
 from running import free_port
-from sbom import write_sbom
-from shelf import Shelf
 from sklearn.datasets import load_wine
-from units import find_unit
-from verifier import check_wheel
 
 from shadow_router.watch.drift import drift_between
 from shadow_router.watch.exposition import parse_sample
+from tasks.release.building import build
+from tasks.release.sbom import write_sbom
+from tasks.wheels.bundle import Bundle
+from tasks.wheels.shelf import Shelf
+from tasks.wheels.units import find_unit
+from tasks.wheels.verifier import check_wheel
 
 # Two models are trained, published and served for it.
 pytestmark = pytest.mark.slow
@@ -164,7 +164,7 @@ def ports(tree: Path) -> Iterator[tuple[int, int]]:
     output = tree / "output.txt"
     with output.open("w") as file:
         process = subprocess.Popen(
-            [sys.executable, "packages/tasks/services.py", "up", "--traffic", "300"],
+            [sys.executable, "-m", "tasks.system.services", "up", "--traffic", "300"],
             cwd=tree,
             env=environment,
             stdout=file,

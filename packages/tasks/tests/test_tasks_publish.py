@@ -7,12 +7,8 @@ import subprocess
 from functools import partial
 from pathlib import Path
 
-import publish
 import pytest
-from bundle import digest, write_bundle
-from refusal import Refused
 from registries import KNOWN, bad_registry, real_registry
-from registry import Registry
 from release_tree import (
     WHEELS,
     commit,
@@ -23,6 +19,11 @@ from release_tree import (
     task,
     tell,
 )
+
+from tasks.refusal import Refused
+from tasks.release import publish
+from tasks.release.registry import Registry
+from tasks.wheels.bundle import digest, write_bundle
 
 # Each of them has a repository of its own, and most start a process in it.
 pytestmark = pytest.mark.slow

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bundle import Bundle, digest
-from refusal import Refused
 from registries import KNOWN, TOKEN, bad_registry, real_registry
-from registry import Registry
 from release_tree import WHEELS
 from running import free_port
+
+from tasks.refusal import Refused
+from tasks.release.registry import Registry
+from tasks.wheels.bundle import Bundle, digest
 
 NEWEST = WHEELS[-1]
 VERSION = (1, 2, 1)

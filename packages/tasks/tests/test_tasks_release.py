@@ -6,11 +6,12 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-import changelog
 import pytest
-from refusal import Refused
 from release_tree import commit, copy_tree, git, refusal, task, tell
-from versions import Version, parse_version
+
+from tasks.refusal import Refused
+from tasks.release import changelog
+from tasks.wheels.versions import Version, parse_version
 
 INIT = "packages/shadow_router/src/shadow_router/__init__.py"
 CHANGELOG = "packages/shadow_router/CHANGELOG.md"
@@ -136,7 +137,7 @@ def test_release_refuses_when_the_version_is_too_low_for_the_changelog(
 def test_release_changes_neither_file_when_one_cannot_be_written(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import release
+    from tasks.release import release
 
     theirs = os.replace
 

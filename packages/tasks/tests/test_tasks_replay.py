@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from mutant import exchange
-from replay import DAMAGED, RECORDED, write_damaged
 from running import after_preparing
+
+from tasks.measure.mutant import exchange
+from tasks.measure.replay import DAMAGED, RECORDED, write_damaged
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "packages/shadow_router/README.md").read_text()
@@ -21,7 +22,7 @@ CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2, "INVALID": 3}
 def replay(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if "SHADOW_ROUTER" not in k}
     return subprocess.run(
-        [sys.executable, "packages/tasks/replay.py", *arguments],
+        [sys.executable, "-m", "tasks.measure.replay", *arguments],
         cwd=ROOT,
         env=environment,
         capture_output=True,

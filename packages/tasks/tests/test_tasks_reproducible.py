@@ -7,13 +7,14 @@ import sys
 import zipfile
 from pathlib import Path
 
-import changelog
 import pytest
-from bundle import digest
-from images import pin_of, pinned
 from release_tree import ROOT, copy_tree
-from shelf import Shelf
-from units import INDEX, UNITS, source_version
+
+from tasks.release import changelog
+from tasks.system.images import pin_of, pinned
+from tasks.wheels.bundle import digest
+from tasks.wheels.shelf import Shelf
+from tasks.wheels.units import INDEX, UNITS, source_version
 
 # All that may differ between a laptop and a build machine.
 HERE = {"TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "1", "LC_ALL": "C"}
@@ -29,11 +30,10 @@ def built(tree: Path, unit: str, umask: str, settings: dict[str, str]) -> Path:
     """Build a unit of a tree as a process of its own does."""
     kept = {k: v for k, v in os.environ.items() if k != "SOURCE_DATE_EPOCH"}
     command = [sys.executable, "-c", CODE, unit, str(tree.parent / "out"), umask]
-    paths = {"PYTHONPATH": str(tree / "packages/tasks")}
     done = subprocess.run(
         command,
         cwd=tree,
-        env={**kept, **settings, **paths},
+        env={**kept, **settings},
         stdout=subprocess.PIPE,
         text=True,
         check=True,

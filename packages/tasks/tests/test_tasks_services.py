@@ -14,12 +14,11 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import environments
-import monitoring
 import pytest
-import services
-from environments import CannotStart
 from running import ROOT, SERVICES, Running, descendants, get, health, wait_until
+
+from tasks.system import environments, monitoring, services
+from tasks.system.environments import CannotStart
 
 
 @pytest.fixture(scope="module")

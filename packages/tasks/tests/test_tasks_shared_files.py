@@ -6,7 +6,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 API, ROUTER = ROOT / "api", ROOT / "packages" / "shadow_router"
-TASKS = ROOT / "packages" / "tasks"
+TASKS = ROOT / "packages/tasks/src/tasks"
 
 
 @pytest.mark.parametrize(

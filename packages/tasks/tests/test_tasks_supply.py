@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import audit
-import lock
 import pytest
-import sbom
-from lock import LOCKS, Lock
-from refusal import Refused
 from release_tree import ROOT, WHEELS, copy_tree
 from running import free_port
-from units import UNITS
+
+from tasks.checks import audit
+from tasks.refusal import Refused
+from tasks.release import lock, sbom
+from tasks.release.lock import LOCKS, Lock
+from tasks.wheels.units import UNITS
 
 VULNERABLE = {("pyyaml", "5.3"): "PYSEC-2020-96"}
 Known = dict[tuple[str, str], str]

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import aiohttp
 import pytest
-import services
-import traffic
+
+from tasks.system import services, traffic
 
 TABLE = [{"x": float(n), "y": 2.0 * n} for n in range(50)]
 

@@ -20,9 +20,10 @@ from hostile import (
     resealed,
     unrecorded,
 )
-from refusal import Refused
 from release_tree import ROOT
-from verifier import check_wheel
+
+from tasks.refusal import Refused
+from tasks.wheels.verifier import check_wheel
 
 METADATA = f"{INFO}/METADATA"
 COMMANDS = f"{INFO}/entry_points.txt"

@@ -1,0 +1,1 @@
+"""What tox runs beside tests: releasing, running, deploying, measuring, checking."""

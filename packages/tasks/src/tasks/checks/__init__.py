@@ -1,0 +1,1 @@
+"""Checks beside tests: index, installs, workflows, vulnerabilities, notebooks."""

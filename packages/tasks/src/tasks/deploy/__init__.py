@@ -1,0 +1,1 @@
+"""Plan, apply, promote and roll back in the cloud; start at `deploy`."""

@@ -1,0 +1,1 @@
+"""Trials whose figures decide or are documented; start at `replay`."""

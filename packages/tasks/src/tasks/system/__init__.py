@@ -1,0 +1,1 @@
+"""Router, live and shadow here, as processes or images; start at `services`."""

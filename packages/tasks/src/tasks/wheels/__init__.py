@@ -1,0 +1,1 @@
+"""What a published wheel is and must prove; start at `verifier`."""
