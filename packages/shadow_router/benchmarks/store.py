@@ -27,7 +27,7 @@ from shadow_router.compare.comparisons import comparison_of
 from shadow_router.findings.summary import summarise
 from shadow_router.rules.rules import DEFAULT
 from shadow_router.store import Batch, Keep, Store, schema
-from shadow_router.store.engine import open_engine
+from shadow_router.store.sql.engine import open_engine
 from shadow_router.values import Comparison, Exchange, Fate, Flow, Observation
 
 #: As long as a real one: it takes room in every row.

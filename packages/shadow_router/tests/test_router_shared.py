@@ -21,7 +21,7 @@ from test_router_books import Traffic
 
 from shadow_router.commands import audit
 from shadow_router.store import StoreFailed
-from shadow_router.store.engine import open_engine, writing
+from shadow_router.store.sql.engine import open_engine, writing
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from shadow_router.store.browsing import (
     Sample,
     read_details,
 )
-from shadow_router.store.engine import FILE_NAME, StoreFailed
 from shadow_router.store.keeping import Keep
 from shadow_router.store.labelling import (
     WANTED,
@@ -37,6 +36,7 @@ from shadow_router.store.reading import (
     read_books,
     read_totals,
 )
+from shadow_router.store.sql.engine import FILE_NAME, StoreFailed
 from shadow_router.store.writing import Batch, Store
 
 __all__ = [

@@ -11,7 +11,7 @@ import time
 import sqlalchemy as sa
 
 from shadow_router.clocks import Clock
-from shadow_router.store import schema
+from shadow_router.store.sql import schema
 
 _DAY_S = 86_400.0
 #: Of the days that are kept: how often a moment is noted, and what a stop of the

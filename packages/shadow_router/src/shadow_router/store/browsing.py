@@ -12,8 +12,9 @@ from pathlib import Path
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from shadow_router.store import samples, schema
+from shadow_router.store import samples
 from shadow_router.store.reading import Discrepancy, reading
+from shadow_router.store.sql import schema
 from shadow_router.values import Fate
 
 #: Kept discrepancies that are looked through, newest first.

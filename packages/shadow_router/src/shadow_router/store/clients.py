@@ -13,8 +13,8 @@ from heapq import heapify, heappush, heapreplace
 
 import sqlalchemy as sa
 
-from shadow_router.store import schema
-from shadow_router.store.adding import add, insert
+from shadow_router.store.sql import schema
+from shadow_router.store.sql.adding import add, insert
 
 #: Clients that are told apart, of each measure.
 MOST_CLIENTS = 1000

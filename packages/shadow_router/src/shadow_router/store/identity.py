@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import sqlalchemy as sa
 
-from shadow_router.store import schema
-from shadow_router.store.adding import add
 from shadow_router.store.naming import MOST_VERSIONS, OTHER
+from shadow_router.store.sql import schema
+from shadow_router.store.sql.adding import add
 
 identities = sa.Table(
     "identities",

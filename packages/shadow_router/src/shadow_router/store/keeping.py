@@ -12,9 +12,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shadow_router.store import schema
-from shadow_router.store.adding import add
 from shadow_router.store.ageing import Ageing
+from shadow_router.store.sql import schema
+from shadow_router.store.sql.adding import add
 from shadow_router.values import Fate
 
 #: Rows of comparisons, and of inputs, that one step lets go of.

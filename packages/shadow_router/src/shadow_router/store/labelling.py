@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from shadow_router.store import samples, schema
-from shadow_router.store.adding import insert
+from shadow_router.store import samples
+from shadow_router.store.sql import schema
+from shadow_router.store.sql.adding import insert
 from shadow_router.values import Unit
 from shadow_router.verdict.evidence import Labelled, Tallies
 

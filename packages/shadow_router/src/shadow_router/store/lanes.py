@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import sqlalchemy as sa
 
-from shadow_router.store.adding import add
-from shadow_router.store.schema import metadata
+from shadow_router.store.sql.adding import add
+from shadow_router.store.sql.schema import metadata
 from shadow_router.values import Lane
 from shadow_router.verdict.evidence import Lanes, Tried
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shadow_router.store import schema
+from shadow_router.store.sql import schema
 from shadow_router.values import Comparison, RowDifference
 
 MOST_LABELS, MOST_PAIRS, MOST_SEGMENTS, MOST_VERSIONS = 1000, 5000, 5000, 20

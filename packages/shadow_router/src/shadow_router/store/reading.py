@@ -14,9 +14,7 @@ from pydantic import SecretStr
 
 from shadow_router.errors import DataDirectoryMissing, StoreUnreadable
 from shadow_router.run.books import Page, RunState
-from shadow_router.store import migrating, schema
 from shadow_router.store.clients import read_clients
-from shadow_router.store.engine import FILE_NAME, open_engine, reason_of, shown_store
 from shadow_router.store.identity import key_fault, newest_ns, with_digests
 from shadow_router.store.labelling import LabelTotals, read_labels
 from shadow_router.store.lanes import read_lanes
@@ -26,6 +24,13 @@ from shadow_router.store.naming import (
     names_fault,
     read_pairs,
     read_top,
+)
+from shadow_router.store.sql import migrating, schema
+from shadow_router.store.sql.engine import (
+    FILE_NAME,
+    open_engine,
+    reason_of,
+    shown_store,
 )
 from shadow_router.values import Fate, Flow
 from shadow_router.verdict.evidence import Lanes, Sketch, Tallies, Tried

@@ -7,11 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shadow_router.store import schema
-from shadow_router.store.adding import add, insert, insert_tuples
 from shadow_router.store.ageing import last_id
 from shadow_router.store.keeping import Keep, read_kept
-from shadow_router.store.schema import without_nul
+from shadow_router.store.sql import schema
+from shadow_router.store.sql.adding import add, insert, insert_tuples
+from shadow_router.store.sql.schema import without_nul
 from shadow_router.values import DISCREPANCIES, Comparison, RowDifference
 
 _LABELS_SHOWN = 20

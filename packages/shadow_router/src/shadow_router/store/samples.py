@@ -10,8 +10,8 @@ from math import log
 
 import sqlalchemy as sa
 
-from shadow_router.store import schema
-from shadow_router.store.adding import insert_missing
+from shadow_router.store.sql import schema
+from shadow_router.store.sql.adding import insert_missing
 from shadow_router.values import Comparison
 
 #: Inputs kept of each stratum: those whose label flips, and those that agree.

@@ -9,12 +9,12 @@ from math import inf
 import sqlalchemy as sa
 
 from shadow_router.request.clients import UNNAMED
-from shadow_router.store import schema
-from shadow_router.store.adding import add, insert_tuples
 from shadow_router.store.clients import INPUTS, REQUESTS, write_clients
 from shadow_router.store.keeping import first_uncounted, read_kept
 from shadow_router.store.labelling import write_flips
 from shadow_router.store.naming import Names
+from shadow_router.store.sql import schema
+from shadow_router.store.sql.adding import add, insert_tuples
 from shadow_router.values import (
     COMPARED,
     CONFIDENT_MARGIN,

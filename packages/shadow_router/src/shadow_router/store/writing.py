@@ -15,10 +15,7 @@ from pydantic import SecretStr
 
 from shadow_router.rules.rules import Rules
 from shadow_router.run.books import Page
-from shadow_router.store import migrating, schema
-from shadow_router.store.adding import add, insert_missing, put
 from shadow_router.store.ageing import Ageing
-from shadow_router.store.engine import open_engine, told_when_away, writing
 from shadow_router.store.identity import KEY, write_identity
 from shadow_router.store.keeping import Keep, prune
 from shadow_router.store.labelling import (
@@ -32,6 +29,9 @@ from shadow_router.store.lanes import Trials, begin_lanes, write_trials
 from shadow_router.store.naming import Names, read_names
 from shadow_router.store.rows import write_discrepancies, write_rows
 from shadow_router.store.samples import Limits, note_history, write_samples
+from shadow_router.store.sql import migrating, schema
+from shadow_router.store.sql.adding import add, insert_missing, put
+from shadow_router.store.sql.engine import open_engine, told_when_away, writing
 from shadow_router.store.tallying import write_evidence
 from shadow_router.values import Comparison, Fate, Flow
 from shadow_router.verdict.latency import histogram

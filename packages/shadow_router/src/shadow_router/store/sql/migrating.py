@@ -6,8 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from shadow_router.errors import StoreUnreadable
-from shadow_router.store import schema
-from shadow_router.store.adding import insert_into
+from shadow_router.store.sql import schema
+from shadow_router.store.sql.adding import insert_into
 
 #: The oldest layout that can be carried over: before it, rows do not say what the
 #: gates ask.

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from shadow_router.store.schema import without_nul
+from shadow_router.store.sql.schema import without_nul
 
 Insert = sqlite.Insert | postgresql.Insert
 Rows = Iterable[Mapping[str, Any]]

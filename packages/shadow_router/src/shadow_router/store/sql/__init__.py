@@ -1,0 +1,1 @@
+"""Tables, statements and engines: SQLite or PostgreSQL, in the words of both."""
