@@ -173,9 +173,7 @@ def draw_graph(
     graph.set_ylim(0, top)
     graph.yaxis.set_major_formatter(FuncFormatter(lambda v, _: shown(v, unit)))
     graph.yaxis.set_major_locator(MaxNLocator(4))
-    locator = AutoDateLocator(  # type: ignore[no-untyped-call]
-        minticks=3, maxticks=6
-    )
+    locator = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
     graph.xaxis.set_major_locator(locator)
     formatter = ConciseDateFormatter(  # type: ignore[no-untyped-call]
         locator, show_offset=False

@@ -11,8 +11,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from running import free_port
-
+from tasks.system.addresses import free_port
 from tasks.system.engine_client import docker, inspect
 
 DOCKER_FOLDER = Path("docker")

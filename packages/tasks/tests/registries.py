@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from running import free_port
+from tasks.system.addresses import free_port
 
 TOKEN = "pypi-only-for-tests"
 KNOWN = {"TWINE_USERNAME": "__token__", "TWINE_PASSWORD": TOKEN}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -17,6 +16,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
+
+from tasks.system.addresses import free_port
 
 ROOT = Path(__file__).parents[3]
 SERVICES = [sys.executable, "-m", "tasks.system.services"]
@@ -106,10 +107,11 @@ class Running:
         )
 
 
-def end_all(started: list[Running]) -> None:
+def end(started: list[Running]) -> None:
     """Kill what is left of each start, and forget it."""
-    while started:
-        process = started.pop().process
+    for one in list(started):
+        Running.started.remove(one)
+        process = one.process
         for pid in (process.pid, *descendants(process.pid)):
             # One that somebody has waited for may have given its number to another.
             if process.returncode is None:
@@ -174,13 +176,3 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
         return True
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    while True:
-        # Below the ports that the kernel gives to clients: none takes it meanwhile.
-        port = random.SystemRandom().randrange(10_000, 32_000)
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port

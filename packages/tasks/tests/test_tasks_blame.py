@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import after_preparing, free_port
+from running import after_preparing
 
 from shadow_router.compare.comparisons import comparison_of
 from shadow_router.rules.rules import DEFAULT
 from shadow_router.store import Batch, Store
 from shadow_router.values import Comparison, Exchange, Observation
 from tasks.measure import blame
+from tasks.system.addresses import free_port
 from tasks.system.environments import CannotStart
 
 ROOT = Path(__file__).parents[3]

@@ -16,13 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from running import free_port
 from sklearn.datasets import load_wine
 
 from shadow_router.watch.drift import drift_between
 from shadow_router.watch.exposition import parse_sample
 from tasks.release.building import build
 from tasks.release.sbom import write_sbom
+from tasks.system.addresses import free_port
 from tasks.wheels.bundle import Bundle
 from tasks.wheels.shelf import Shelf
 from tasks.wheels.units import find_unit

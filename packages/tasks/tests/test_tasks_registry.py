@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from registries import KNOWN, TOKEN, bad_registry, real_registry
 from release_tree import WHEELS
-from running import free_port
 
 from tasks.refusal import Refused
 from tasks.release.registry import Registry
+from tasks.system.addresses import free_port
 from tasks.wheels.bundle import Bundle, digest
 
 NEWEST = WHEELS[-1]

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from release_tree import ROOT, WHEELS, copy_tree
-from running import free_port
 
 from tasks.checks import audit
 from tasks.refusal import Refused
 from tasks.release import lock, sbom
 from tasks.release.lock import LOCKS, Lock
+from tasks.system.addresses import free_port
 from tasks.wheels.units import UNITS
 
 VULNERABLE = {("pyyaml", "5.3"): "PYSEC-2020-96"}

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tasks.system.addresses import free_port
 
 SERVER_CORE, CLIENT_CORE = 0, 1
 START_S = 60
@@ -58,14 +59,6 @@ class Figures:
     p99_ms: float
     cpu_s_per_1000: float
     memory_mb: float
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

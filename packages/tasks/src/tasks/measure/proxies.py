@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tasks.measure.replay import free_port, process
+from tasks.measure.replay import process
+from tasks.system.addresses import free_port
 from tasks.system.environments import CannotStart, prepare_router
 
 DRAIN_S = 60

@@ -15,7 +15,6 @@ import json
 import os
 import random
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from typing import Any
 
 from tasks.arguments import given
 from tasks.exit_codes import FAULT, REFUSED, exit_code
+from tasks.system.addresses import free_port
 from tasks.system.environments import (
     ENVIRONMENTS,
     CannotStart,
@@ -161,16 +161,6 @@ def is_ready(url: str, started: subprocess.Popen[bytes]) -> bool:
                 return bool(answer.status == 200)
         time.sleep(0.1)
     return False
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    while True:
-        # Below the ports that the kernel gives to clients: none takes it meanwhile.
-        port = random.SystemRandom().randrange(10_000, 32_000)
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def write_generated(path: Path, live: str) -> None:

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from typing import Any
 
 from tasks.exit_codes import exit_code
 from tasks.refusal import RED_GATE, Refused
+from tasks.system.addresses import free_port
 from tasks.system.lifeline import child
 from tasks.system.lineage import end_with_starters
 from tasks.wheels.units import find_unit, source_version
@@ -217,13 +217,6 @@ def wait_for(url: str) -> None:
                 return
         time.sleep(0.05)
     raise Refused(f"{url} does not answer")
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

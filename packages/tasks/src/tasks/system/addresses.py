@@ -4,7 +4,10 @@ Where the services listen on this machine, by the settings of the units.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
+import socket
 from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -101,3 +104,13 @@ def is_local(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    while True:
+        # Below the ports that the kernel gives to clients: none takes it meanwhile.
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
