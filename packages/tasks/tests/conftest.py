@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import Running, end_all
+from running import Running, end
 
 # They make and use the same environments, .tox/services.
 SERVICES = {
@@ -29,10 +29,13 @@ def alone(request: pytest.FixtureRequest) -> Iterator[None]:
     with Path(".tox/services.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+    end(Running.started)
 
 
 @pytest.fixture(autouse=True)
 def ended() -> Iterator[None]:
-    """Leave nothing running after a test, also where it failed half-way."""
+    """Leave nothing running that a test started, also where it failed half-way."""
+    # What the tests of a file share has been started by now.
+    shared = list(Running.started)
     yield
-    end_all(Running.started)
+    end([one for one in Running.started if one not in shared])

@@ -130,6 +130,7 @@ def test_second_start_names_the_process_that_holds_a_port(system: Running) -> No
         env=system.environment,
         capture_output=True,
         text=True,
+        timeout=60,
     )
     assert done.returncode == 78
     said = re.fullmatch(
