@@ -41,7 +41,6 @@ deps = {[testenv:locked]deps}
 [testenv:.pkg-hashed]
 set_env =
     UV_CONSTRAINT = locked.txt
-    UV_REQUIRE_HASHES = 1
 """
 JOB = """\
 jobs:
