@@ -111,7 +111,7 @@ def test_build_fails_when_a_wheel_is_not_the_one_that_was_locked(
 def test_published_is_refused_when_a_unit_is_not_in_the_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("images.INDEX", tmp_path / "empty")
+    monkeypatch.setattr("tasks.system.images.INDEX", tmp_path / "empty")
     with pytest.raises(CannotBuild, match="does not pin iris_api to a wheel of"):
         main(["--published"])
 
