@@ -65,7 +65,7 @@ def terminate_services(running: Running) -> None:
 
 
 def kill_started(word: str) -> Callable[[Running], None]:
-    """Return what kills the first process below services.py with a word in it."""
+    """Return what kills the first process below the services with a word in it."""
 
     def kill(running: Running) -> None:
         below = descendants(services_of(running))
@@ -92,7 +92,7 @@ def check_nothing_stays(running: Running, kill: Callable[[Running], None]) -> No
     "kill",
     [
         *(hang_up, kill_group, kill_services, terminate_services),
-        *(kill_started("lifeline.py"), kill_started("iris-api")),
+        *(kill_started("tasks.system.lifeline"), kill_started("iris-api")),
         *(kill_started("shadow-router"), kill_started("--only router")),
     ],
     ids=[

@@ -213,7 +213,7 @@ async def send(
 
 
 def read_arguments() -> argparse.Namespace:
-    """Return what `services.py` asks for."""
+    """Return what `services` asks for."""
     parser = argparse.ArgumentParser()
     parser.add_argument("public")
     parser.add_argument("private")
