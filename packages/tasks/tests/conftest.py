@@ -1,11 +1,15 @@
 """Files of tests run side by side, but those that start this tree's own services."""
 
 import fcntl
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from running import Running, end
+
+# What nohup starts ignores it, and so would all that is tested here.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # They make and use the same environments, .tox/services.
 SERVICES = {
