@@ -20,7 +20,8 @@ from tasks.wheels.units import INDEX, UNITS, source_version
 HERE = {"TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "1", "LC_ALL": "C"}
 THERE = {"TZ": "America/Noronha", "PYTHONHASHSEED": "77", "LC_ALL": "C.UTF-8"}
 CODE = (
-    "import os, sys, building, units; from pathlib import Path;"
+    "import os, sys; from pathlib import Path;"
+    "from tasks.release import building; from tasks.wheels import units;"
     "os.umask(int(sys.argv[3], 8));"
     "print(building.build(units.UNITS[sys.argv[1]], Path(sys.argv[2])))"
 )

@@ -28,7 +28,8 @@ def run(folder: Path, *arguments: str, **environment: str) -> str:
     folder.joinpath("test_both.py").write_text(SUITE)
     ours = {k: v for k, v in os.environ.items() if k != "CI"}
     settings = ("-c", str(ROOT / "tox.ini"), "--rootdir", str(ROOT))
-    plugin = ("-p", "conftest", "--confcutdir", str(folder))
+    # The only conftest that is meant is the root's.
+    plugin = ("-o", "pythonpath=", "-p", "conftest", "--confcutdir", str(folder))
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *settings, *plugin, *arguments],
         cwd=folder,
