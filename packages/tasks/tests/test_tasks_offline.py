@@ -70,7 +70,8 @@ def test_changed_source_is_built_and_installed_without_a_network(
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / "api" / name, tmp_path / "api" / name)
     code = (
-        "from tasks.system import environments; wheel = environments.build(environments.API);"
+        "from tasks.system import environments;"
+        "wheel = environments.build(environments.API);"
         "step = ['--no-deps', '--reinstall-package', 'iris_api', str(wheel)];"
         "environments.fill('live', 'live', [step]); print(wheel)"
     )
