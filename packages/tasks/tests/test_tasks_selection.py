@@ -28,6 +28,8 @@ def run(folder: Path, *arguments: str, **environment: str) -> str:
     folder.joinpath("test_both.py").write_text(SUITE)
     ours = {k: v for k, v in os.environ.items() if k != "CI"}
     settings = ("-c", str(ROOT / "tox.ini"), "--rootdir", str(ROOT))
+    # Else it would clear away what earlier runs of everybody have left.
+    settings += ("--basetemp", str(folder / "tmp"))
     # The only conftest that is meant is the root's.
     plugin = ("-o", "pythonpath=", "-p", "conftest", "--confcutdir", str(folder))
     done = subprocess.run(
