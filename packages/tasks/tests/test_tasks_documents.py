@@ -52,6 +52,21 @@ def test_tox_env_has_one_line_of_description(env: str) -> None:
     assert 10 < len(TOX[f"testenv:{env}"]["description"]) < 90
 
 
+@pytest.mark.parametrize("env", sorted(ENVIRONMENTS))
+def test_tox_env_has_the_tasks_that_it_runs(env: str) -> None:
+    section = TOX[f"testenv:{env}"]
+    modules = re.findall(r"python -m (tasks\.[\w.]+)", section["commands"])
+    for module in modules:
+        path = ROOT / "packages/tasks/src" / module.replace(".", "/")
+        assert path.with_suffix(".py").exists(), module
+    is_packaged = (section.get("package"), section.get("package_env")) == (
+        "editable",
+        ".pkg-tasks",
+    )
+    is_asked_for = "-e packages/tasks" in section.get("deps", "")
+    assert not modules or is_packaged or is_asked_for
+
+
 def test_only_the_model_names_a_measurement_or_a_species() -> None:
     domain = re.compile(r"sepal|petal|setosa|versicolor|virginica", re.I)
     reusable = (
