@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+from pathlib import Path
 
 import pytest
 from http_cases import statuses
@@ -33,6 +34,10 @@ def served(tmp_path_factory):
 
 def say(live, content, stay=False, goes_on=b""):
     """Have live answer with bytes, and go on with others until nobody listens."""
+    if not getattr(live, "stays", True):
+        # A connection that live has ended and the router does not know of is a 502.
+        wait_until(lambda: not connections_to(live.port), what="the end at live")
+    live.stays = stay
 
     async def script(arrived, writer):
         writer.write(content)
@@ -42,6 +47,17 @@ def say(live, content, stay=False, goes_on=b""):
         return stay
 
     live.script = script
+
+
+def connections_to(port):
+    """Return the states of all connections to a port of this machine, but past ones."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    found = [line.split()[2:4] for line in lines]
+    return [
+        state
+        for remote, state in found
+        if int(remote.split(":")[1], 16) == port and state != "06"
+    ]
 
 
 def ask(system, request=CLOSING):

@@ -165,6 +165,8 @@ class Connection(HttpToolsProtocol):
 
     def _withdraw(self) -> None:
         cycle = self.cycle
+        # Nobody will ask for what has come; the connection may last for long yet.
+        cycle.body = bytearray()
         if self.pipeline and self.pipeline[0][0] is cycle:
             self.pipeline.popleft()
             return

@@ -146,6 +146,8 @@ class ClientConnection(HttpToolsProtocol):
     def _was_withdrawn(self) -> bool:
         """Take back a request whose body will not come; was it still in the queue?"""
         cycle = self.cycle
+        # Nobody will ask for what has come; the connection may last for long yet.
+        cycle.body = bytearray()
         if self._is_queued():
             self.pipeline.popleft()
             self.server_state.room.give_back(cycle)
