@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from running import Running, end
 
-# What nohup starts ignores it, and so would all that is tested here.
+# What nohup starts, or a script in its background, ignores these, and so would all
+# that is tested here.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # They make and use the same environments, .tox/services.
 SERVICES = {
