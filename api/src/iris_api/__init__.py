@@ -1,3 +1,3 @@
 """Serve the installed model over HTTP: strict about input, every answer recorded."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

@@ -1,3 +1,3 @@
 """Differential testing of two versions of one model on the same traffic."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
