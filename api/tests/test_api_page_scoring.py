@@ -230,6 +230,8 @@ def test_file_is_refused_with_a_reason_when_it_is_no_table(page, content, messag
 
 def drop(page, content):
     """Drop a file whose content is what this JavaScript gives."""
+    # A script's event has no second chance, unlike a person's: not before the page.
+    expect(page.locator("#bars .wins")).to_have_count(1)
     transfer = page.evaluate_handle(
         "() => { const t = new DataTransfer();"
         f" t.items.add(new File([{content}], 'dropped.csv')); return t; }}"
